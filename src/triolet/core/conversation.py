@@ -1,0 +1,65 @@
+"""Whose conversation, and what was said in it: values that every room shares."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+
+@attrs.frozen
+class ConversationKey:
+    """One conversation: a chat, and within it a forum or private topic (``None``: no topic)."""
+
+    chat_id: int
+    thread_id: int | None = None
+
+
+class Ending(enum.Enum):
+    """Why a turn ended; the value is what the store keeps."""
+
+    COMPLETE = "complete"
+    LENGTH = "length"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    SHUTDOWN = "shutdown"
+
+
+@attrs.frozen
+class TextPart:
+    """Plain text as its author wrote it, without marks or cursors of ours."""
+
+    text: str
+
+
+@attrs.frozen
+class OpaquePart:
+    """A block that only its ``dialect`` understands (a thinking signature, say), kept for the next round."""
+
+    dialect: str
+    data: dict[str, Any]
+
+
+Part: TypeAlias = TextPart | OpaquePart
+Role: TypeAlias = Literal["user", "assistant"]
+
+
+@attrs.frozen
+class Message:
+    """One message of a conversation, in no provider's dialect.
+
+    ``ending`` tells how an assistant's message ended; a user's are always complete.
+    """
+
+    role: Role
+    parts: tuple[Part, ...]
+    ending: Ending = Ending.COMPLETE
+
+    @classmethod
+    def of(cls, role: Role, text: str, ending: Ending = Ending.COMPLETE) -> Message:
+        return cls(role, (TextPart(text),), ending)
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))

@@ -1,0 +1,65 @@
+"""The Protocols that rooms meet at: a room names what it needs here, and `app` fills it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from triolet.core.conversation import ConversationKey, Message
+
+T = TypeVar("T")
+
+RawUpdate: TypeAlias = dict[str, Any]
+"""An Update object of the Bot API as it came, decoded from JSON."""
+
+
+class Executor(Protocol):
+    """Runs a blocking function to its end and returns its result: inline, or on a thread."""
+
+    async def __call__(self, job: Callable[[], T], /) -> T: ...
+
+
+class Inbox(Protocol):
+    """What Telegram handed over and nobody has finished yet."""
+
+    async def receive(self, updates: Sequence[RawUpdate]) -> list[RawUpdate]:
+        """Store the updates durably; return those never seen before, in order."""
+        ...
+
+    async def unfinished(self) -> list[RawUpdate]:
+        """Every stored update not finished, in order of arrival."""
+        ...
+
+    async def finish(self, update_ids: Sequence[int]) -> None:
+        """These need no more work; an id that is unknown or finished already is fine."""
+        ...
+
+
+class History(Protocol):
+    """What was said in each conversation."""
+
+    async def load(self, key: ConversationKey) -> list[Message]:
+        """The messages since the conversation began or was last cleared, oldest first."""
+        ...
+
+    async def record(
+        self, key: ConversationKey, messages: Sequence[Message], *, finished: Sequence[int] = ()
+    ) -> None:
+        """Append the messages and finish the updates that asked for them, in one transaction."""
+        ...
+
+    async def clear(self, key: ConversationKey, *, finished: Sequence[int] = ()) -> None:
+        """Forget the conversation and finish the updates that asked for it, in one transaction."""
+        ...
+
+
+class Preferences(Protocol):
+    """What users switched for a chat; values are short strings."""
+
+    async def get(self, key: ConversationKey, name: str) -> str | None: ...
+
+    async def put(self, key: ConversationKey, name: str, value: str) -> None: ...
+
+
+class Store(Inbox, History, Preferences, Protocol):
+    """All that must survive a restart, in one file."""
