@@ -1,0 +1,82 @@
+"""Killed in the middle of writing, by a signal that nothing can catch, the file holds what was promised."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import trio
+
+from triolet.core.conversation import ConversationKey
+from triolet.store import open_store, run_inline
+
+WRITER = """
+import os, sys, trio
+from triolet.core.conversation import ConversationKey, Message
+from triolet.store import ThreadExecutor, open_store
+
+async def talk(store, chat):
+    for number in range(1_000_000):
+        update_id = number * 10 + chat
+        await store.receive([{"update_id": update_id}])
+        os.write(1, b"received %d\\n" % update_id)
+        messages = [Message.of("user", str(update_id)), Message.of("assistant", "x" * 5000)]
+        await store.record(ConversationKey(chat), messages, finished=[update_id])
+        os.write(1, b"recorded %d\\n" % update_id)
+
+async def main():
+    async with open_store(sys.argv[1], executor=ThreadExecutor()) as store, trio.open_nursery() as nursery:
+        for chat in range(3):
+            nursery.start_soon(talk, store, chat)
+
+trio.run(main)
+"""
+
+
+def write_until_killed(path: Path, lines: int) -> list[str]:
+    """Everything that the writer acknowledged, also between our last look and its death."""
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        seen = b"".join(writer.stdout.readline() for _ in range(lines))
+        writer.kill()
+        seen += writer.stdout.read()
+    return seen.decode().splitlines()
+
+
+async def texts(path: Path) -> set[str]:
+    """What each conversation holds; every record must be there as a pair."""
+    found: set[str] = set()
+    async with open_store(path, executor=run_inline) as store:
+        for chat in range(3):
+            messages = await store.load(ConversationKey(chat))
+            assert [message.role for message in messages] == ["user", "assistant"] * (len(messages) // 2)
+            found |= {message.text for message in messages[::2]}
+    return found
+
+
+async def unfinished(path: Path) -> set[str]:
+    async with open_store(path, executor=run_inline) as store:
+        return {str(update["update_id"]) for update in await store.unfinished()}
+
+
+def ids(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return {str(number) for (number,) in connection.execute("SELECT update_id FROM inbox")}
+
+
+def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    path = tmp_path / "triolet.db"
+    acknowledged = [line.split() for line in write_until_killed(path, 300)]
+    received = {number for word, number in acknowledged if word == "received"}
+    recorded = {number for word, number in acknowledged if word == "recorded"}
+    assert min(len(received), len(recorded)) > 100, "the writer must have been at work"
+
+    assert received <= ids(path)
+    stored = trio.run(texts, path)
+    assert recorded <= stored
+    assert stored.isdisjoint(trio.run(unfinished, path)), "an answer and its finish are one transaction"
+    assert len(stored - recorded) <= 3, "at most one unacknowledged commit for each task"
