@@ -1,0 +1,131 @@
+"""Who there is: the bot, its users, and the chats they meet in; and what one message is."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from triolet.emulator.text import FormattedText
+
+ChatType: TypeAlias = Literal["private", "group", "supergroup"]
+BotStatus: TypeAlias = Literal["member", "administrator", "left", "kicked"]
+
+
+@attrs.frozen
+class User:
+    """A person, or a bot."""
+
+    id: int
+    first_name: str
+    username: str | None = None
+    language_code: str | None = None
+    is_bot: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return _without_none(attrs.asdict(self))
+
+
+@attrs.frozen
+class BotUser:
+    """The bot itself, as getMe describes it."""
+
+    id: int = 42
+    first_name: str = "Triolet"
+    username: str = "triolet_bot"
+    has_topics_enabled: bool = False
+
+    def as_user(self) -> User:
+        return User(self.id, self.first_name, self.username, is_bot=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """The User object of getMe, with the fields that only getMe gives."""
+        return self.as_user().to_json() | {
+            "can_join_groups": True,
+            "can_read_all_group_messages": True,
+            "supports_guest_queries": False,
+            "supports_inline_queries": False,
+            "can_connect_to_business": False,
+            "has_main_web_app": False,
+            "has_topics_enabled": self.has_topics_enabled,
+            "allows_users_to_create_topics": False,
+        }
+
+
+REFUSALS: dict[tuple[ChatType, BotStatus], str] = {
+    ("private", "kicked"): "bot was blocked by the user",
+    ("private", "left"): "bot can't initiate conversation with a user",
+    ("group", "kicked"): "bot was kicked from the group chat",
+    ("group", "left"): "bot is not a member of the group chat",
+    ("supergroup", "kicked"): "bot was kicked from the supergroup chat",
+    ("supergroup", "left"): "bot is not a member of the supergroup chat",
+}
+
+
+@attrs.define(eq=False)
+class Chat:
+    """A private chat has its user's id and that one member; a group's id is negative.
+
+    ``topics`` maps thread ids to names; ``bot_status`` is "kicked" where a user blocked the bot, and "left" where
+    they never started it.
+    """
+
+    id: int
+    type: ChatType
+    title: str
+    members: list[User]
+    topics: dict[int, str]
+    bot_status: BotStatus
+
+    def refusal(self) -> str | None:
+        """Why the bot may not write here, if it may not."""
+        return REFUSALS.get((self.type, self.bot_status))
+
+    def to_json(self) -> dict[str, Any]:
+        if self.type == "private":
+            user = self.members[0].to_json()
+            named: dict[str, Any] = {name: user[name] for name in ("first_name", "username") if name in user}
+            return {"id": self.id, "type": self.type, **named}
+        forum: dict[str, Any] = {"is_forum": True} if self.topics else {}
+        return {"id": self.id, "type": self.type, "title": self.title, **forum}
+
+
+@attrs.frozen
+class Message:
+    """A message as it is now; ``date`` and ``edit_date`` are Unix times, ``rang`` tells whether it notified."""
+
+    id: int
+    chat_id: int
+    sender: User
+    date: int
+    content: FormattedText
+    thread_id: int | None = None
+    reply_to: int | None = None
+    keyboard: dict[str, Any] | None = None
+    link_preview: dict[str, Any] | None = None
+    rang: bool = True
+    protected: bool = False
+    edit_date: int | None = None
+
+
+def message_json(message: Message, chat: Chat, reply: Message | None = None) -> dict[str, Any]:
+    """The Message object of the Bot API; the message it replies to comes without its own reply."""
+    return _without_none({
+        "message_id": message.id,
+        "from": message.sender.to_json(),
+        "chat": chat.to_json(),
+        "date": message.date,
+        "edit_date": message.edit_date,
+        "message_thread_id": message.thread_id,
+        "is_topic_message": True if message.thread_id is not None else None,
+        "reply_to_message": message_json(reply, chat) if reply else None,
+        "text": message.content.text,
+        "entities": [dict(entity) for entity in message.content.entities] or None,
+        "link_preview_options": message.link_preview,
+        "reply_markup": message.keyboard,
+        "has_protected_content": message.protected or None,
+    })  # fmt: skip
+
+
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,154 @@
+"""How often the bot may call, and what happens when it calls more often.
+
+Rule 1: a window of ``count`` calls per ``seconds`` admits a call when fewer than ``count`` were carried out in the
+        last ``seconds``; the edge belongs to the future: a call made exactly ``seconds`` later is admitted.
+Rule 2: a bucket admits ``burst`` calls at once and one more each ``interval`` seconds.
+Rule 3: a refused call starts a penalty that ends when the windows have room again; until then all calls of that
+        peer and kind are refused, and each moves the end ``extension`` seconds on, but never further than
+        ``longest`` from now. Refused calls take no room in the windows.
+Rule 4: drafts and chat actions share their windows; sends and edits share theirs; those and deletions share the
+        bot's overall window. A peer is a chat: two topics of one user share.
+
+The draft windows are documented at core.telegram.org/api/bots/ai, the others in the Bots FAQ. Real penalties are
+longer and follow no published rule (reports name 30 to 280 seconds): use `Limits` with a larger ``extension``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Literal, TypeAlias
+
+import attrs
+
+Kind: TypeAlias = Literal["draft", "message", "delete"]
+
+KIND_OF: dict[str, Kind] = {
+    "sendMessageDraft": "draft",
+    "sendChatAction": "draft",
+    "sendMessage": "message",
+    "editMessageText": "message",
+    "deleteMessage": "delete",
+}
+
+
+@attrs.frozen
+class Window:
+    """At most ``count`` calls in any ``seconds``."""
+
+    count: int
+    seconds: float
+
+
+@attrs.frozen
+class Bucket:
+    """``burst`` calls at once, then one each ``interval`` seconds."""
+
+    burst: int
+    interval: float
+
+
+@attrs.frozen
+class Limits:
+    """All the numbers; the defaults are the documented ones.
+
+    A wait of up to ``absorb_drafts`` or ``absorb_messages`` seconds is slept through instead of being refused;
+    the real server sleeps 2 s for drafts and actions and 8 s for the rest.
+    """
+
+    drafts: tuple[Window, ...] = (Window(20, 5.0), Window(40, 30.0))
+    private: Bucket | None = Bucket(3, 1.0)
+    group: tuple[Window, ...] = (Window(20, 60.0),)
+    overall: tuple[Window, ...] = (Window(30, 1.0),)
+    extension: float = 1.0
+    longest: float = 300.0
+    absorb_drafts: float = 0.0
+    absorb_messages: float = 0.0
+
+    @classmethod
+    def none(cls) -> Limits:
+        """Nothing is limited."""
+        return cls(drafts=(), private=None, group=(), overall=())
+
+    def patience(self, kind: Kind) -> float:
+        return self.absorb_drafts if kind == "draft" else self.absorb_messages
+
+
+@attrs.define(eq=False)
+class Gate:
+    """One peer's windows for one kind of call, with its bucket and its penalty."""
+
+    windows: tuple[Window, ...] = ()
+    bucket: Bucket | None = None
+    penalty: float = -math.inf
+    _stamps: deque[float] = attrs.field(init=False)
+    _filled_at: float = attrs.field(init=False, default=-math.inf)  # when the bucket will be full again
+
+    def __attrs_post_init__(self) -> None:
+        self._stamps = deque(maxlen=max((window.count for window in self.windows), default=0))
+
+    def room_at(self) -> float:
+        """The earliest time at which windows and bucket have room for one more call."""
+        times = [self._stamps[-w.count] + w.seconds for w in self.windows if len(self._stamps) >= w.count]
+        if self.bucket is not None:
+            times.append(self._filled_at - (self.bucket.burst - 1) * self.bucket.interval)
+        return max(times, default=-math.inf)
+
+    def opens_at(self) -> float:
+        return max(self.room_at(), self.penalty)
+
+    def take(self, now: float) -> None:
+        self._stamps.append(now)
+        if self.bucket is not None:
+            self._filled_at = max(self._filled_at, now) + self.bucket.interval
+
+    def penalize(self, until: float) -> None:
+        self.penalty = max(self.penalty, until)
+
+
+class RateWindows:
+    """Every gate of the bot, made when it is first needed."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._overall = Gate(limits.overall)
+        self._peers: dict[tuple[Kind, int], Gate] = {}
+
+    def opens_at(self, kind: Kind, chat_id: int) -> float:
+        """When such a call would be admitted; any time up to now means now."""
+        return max(gate.opens_at() for gate in self._gates(kind, chat_id))
+
+    def take(self, kind: Kind, chat_id: int, now: float) -> None:
+        """Count a call that is carried out now."""
+        for gate in self._gates(kind, chat_id):
+            gate.take(now)
+
+    def refuse(self, kind: Kind, chat_id: int, now: float) -> int:
+        """Count a call that came too early; return the whole seconds it is told to wait, at least 1."""
+        closed = [gate for gate in self._gates(kind, chat_id) if gate.opens_at() > now]
+        for gate in closed:
+            again = gate.penalty > now
+            gate.penalty = gate.opens_at()
+            if again:
+                gate.penalty = max(gate.penalty, min(gate.penalty + self.limits.extension, now + self.limits.longest))
+        return whole_seconds(max(gate.penalty for gate in closed) - now)
+
+    def penalize(self, kind: Kind, chat_id: int, until: float) -> None:
+        """Close the peer's own gate until then, as a scripted flood does."""
+        self._gates(kind, chat_id)[0].penalize(until)
+
+    def _gates(self, kind: Kind, chat_id: int) -> list[Gate]:
+        if kind == "delete":
+            return [self._overall]
+        peer = self._peers.get((kind, chat_id)) or self._peers.setdefault((kind, chat_id), self._new(kind, chat_id))
+        return [peer] if kind == "draft" else [peer, self._overall]
+
+    def _new(self, kind: Kind, chat_id: int) -> Gate:
+        if kind == "draft":
+            return Gate(self.limits.drafts)
+        return Gate(bucket=self.limits.private) if chat_id > 0 else Gate(self.limits.group)
+
+
+def whole_seconds(wait: float) -> int:
+    """Rounded up, at least 1; a millionth is forgiven, so that 0.1 + 4.9 seconds are 5 and not 6."""
+    return max(1, math.ceil(wait - 1e-6))

@@ -1,0 +1,111 @@
+"""Which parameters each method has, and of which JSON type: the table from the Bot API's pages, version 10.3.
+
+A parameter that is unknown, mistyped, or known to Telegram but not modelled here is refused by name. Form and
+query values are strings, so `parse_form` reads them by the same table first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import attrs
+
+from triolet.emulator.answers import bad_request, objection
+
+INT64 = range(-(1 << 63), 1 << 63)
+INTEGER, STRING, BOOLEAN = "Integer", "String", "Boolean"
+OBJECT, ARRAY, CHAT = "Object", "Array", "Integer or @name"
+TYPES: dict[str, tuple[type, ...]] = {
+    INTEGER: (int,), STRING: (str,), BOOLEAN: (bool,), OBJECT: (dict,), ARRAY: (list,), CHAT: (int, str),
+}  # fmt: skip
+
+
+@attrs.frozen
+class Signature:
+    """``required`` are refused when absent unless Telegram has its own text for that; see the method."""
+
+    optional: dict[str, str] = attrs.field(factory=dict)
+    required: dict[str, str] = attrs.field(factory=dict)
+    unmodelled: AbstractSet[str] = frozenset()
+
+    def type_of(self, name: str) -> str | None:
+        return self.required.get(name) or self.optional.get(name)
+
+
+FORMATTED = {"text": STRING, "parse_mode": STRING, "entities": ARRAY}
+WITH_MARKUP = {"link_preview_options": OBJECT, "reply_markup": OBJECT}
+BUSINESS = "business_connection_id"
+
+SIGNATURES: dict[str, Signature] = {
+    "getMe": Signature(),
+    "getUpdates": Signature({"offset": INTEGER, "limit": INTEGER, "timeout": INTEGER, "allowed_updates": ARRAY}),
+    "deleteWebhook": Signature({"drop_pending_updates": BOOLEAN}),
+    "getWebhookInfo": Signature(),
+    "setMyCommands": Signature({"scope": OBJECT, "language_code": STRING}, {"commands": ARRAY}),
+    "answerCallbackQuery": Signature(
+        {"text": STRING, "show_alert": BOOLEAN, "cache_time": INTEGER}, {"callback_query_id": STRING}, {"url"}
+    ),
+    "sendMessage": Signature(
+        {"chat_id": CHAT, "message_thread_id": INTEGER, **FORMATTED, **WITH_MARKUP, "reply_parameters": OBJECT}
+        | {"disable_notification": BOOLEAN, "protect_content": BOOLEAN},
+        {},
+        {BUSINESS, "direct_messages_topic_id", "ephemeral_message_parameters", "message_effect_id"}
+        | {"allow_paid_broadcast", "suggested_post_parameters"},
+    ),
+    "editMessageText": Signature(
+        {"chat_id": CHAT, "message_id": INTEGER, **FORMATTED, **WITH_MARKUP},
+        {},
+        {BUSINESS, "inline_message_id", "rich_message"},
+    ),
+    "deleteMessage": Signature({"chat_id": CHAT, "message_id": INTEGER}),
+    "sendMessageDraft": Signature(
+        {"chat_id": INTEGER, "message_thread_id": INTEGER, "draft_id": INTEGER, **FORMATTED}
+        | {"can_stop": BOOLEAN, "keep_on_stop": BOOLEAN},
+    ),
+    "sendChatAction": Signature({"chat_id": CHAT, "message_thread_id": INTEGER}, {"action": STRING}, {BUSINESS}),
+}
+
+
+def check_parameters(method: str, params: dict[str, Any]) -> None:
+    """Refuse the first parameter that does not belong, then the first that is missing."""
+    signature = SIGNATURES[method]
+    if "parse_mode" in params and signature.type_of("parse_mode"):
+        raise bad_request("can't parse entities: the emulator refuses parse_mode; send entities")
+    for name, value in params.items():
+        expected = signature.type_of(name)
+        if name in signature.unmodelled:
+            raise objection(f"{method}: the parameter {name!r} is not modelled")
+        if expected is None:
+            raise objection(f"{method} has no parameter {name!r}")
+        if not _fits(value, expected):
+            raise objection(f"{method}: {name} must be {expected}, not {json.dumps(value)[:80]}")
+    for name in signature.required.keys() - params.keys():
+        raise objection(f"{method} needs the parameter {name!r}")
+
+
+def _fits(value: Any, expected: str) -> bool:
+    if type(value) not in TYPES[expected]:
+        return False
+    if isinstance(value, int):
+        return value in INT64
+    return not (expected == CHAT and not value.startswith("@"))
+
+
+def parse_form(method: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Parameters from a query or a urlencoded body, read as their types ask; what cannot be is left a string."""
+    signature = SIGNATURES.get(method, Signature())
+    return {name: _parse_value(value, signature.type_of(name)) for name, value in pairs}
+
+
+def _parse_value(value: str, expected: str | None) -> Any:
+    if expected in {None, STRING} or (expected == CHAT and value.startswith("@")):
+        return value
+    if expected == BOOLEAN and value in {"True", "False"}:
+        return value == "True"
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
