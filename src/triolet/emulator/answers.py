@@ -31,7 +31,7 @@ class Reply:
 
     def encode(self) -> bytes:
         """The body as it travels: JSON, or the HTML of a front end that fell over."""
-        text = self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)
+        text = self.body if isinstance(self.body, str) else json.dumps(self.body)
         return text.encode()
 
 

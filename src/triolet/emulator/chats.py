@@ -72,8 +72,9 @@ class Chat:
 
     id: int
     type: ChatType
-    title: str
-    members: list[User]
+    title: str  # a private chat's is the user's first name
+    username: str | None
+    members: list[int]
     topics: dict[int, str]
     bot_status: BotStatus
 
@@ -82,12 +83,14 @@ class Chat:
         return REFUSALS.get((self.type, self.bot_status))
 
     def to_json(self) -> dict[str, Any]:
-        if self.type == "private":
-            user = self.members[0].to_json()
-            named: dict[str, Any] = {name: user[name] for name in ("first_name", "username") if name in user}
-            return {"id": self.id, "type": self.type, **named}
-        forum: dict[str, Any] = {"is_forum": True} if self.topics else {}
-        return {"id": self.id, "type": self.type, "title": self.title, **forum}
+        private = self.type == "private"
+        return _without_none({
+            "id": self.id,
+            "type": self.type,
+            "first_name" if private else "title": self.title,
+            "username": self.username,
+            "is_forum": True if self.topics and not private else None,
+        })  # fmt: skip
 
 
 @attrs.frozen

@@ -77,7 +77,14 @@ def _failure(status: int, line: str) -> Response:
 
 def _query_fields(route: Route, request: Request) -> Fields:
     types = route.required | route.optional
-    return {name: int(value) if types.get(name) is int else value for name, value in request.query}
+    return {name: _whole(name, value) if types.get(name) is int else value for name, value in request.query}
+
+
+def _whole(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"{name} must be a whole number, not {value!r}") from None
 
 
 def _body_fields(request: Request) -> Fields:
@@ -102,7 +109,9 @@ def _check_fields(route: Route, fields: Fields) -> None:
 
 
 def _add_chat(telegram: EmulatedTelegram, fields: Fields, now: float) -> None:
-    topics = {int(thread_id): str(name) for thread_id, name in fields.pop("topics", {}).items()}
+    topics = {_whole("topics", thread_id): str(name) for thread_id, name in fields.pop("topics", {}).items()}
+    if any(type(each) is not int for each in fields.get("members", [])):
+        raise ValueError("members must be user ids")
     if "user_id" in fields and "chat_id" not in fields:
         _check_fields(PRIVATE_CHAT, fields)
         telegram.add_private_chat(**fields, topics=topics)

@@ -54,7 +54,7 @@ class Response:
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: Headers = ()) -> Response:
-        body = json.dumps(value, ensure_ascii=False).encode()
+        body = json.dumps(value).encode()
         return cls(status, body, (("Content-Type", "application/json"), *headers))
 
     @classmethod

@@ -72,6 +72,7 @@ SIGNATURES: dict[str, Signature] = {
 def check_parameters(method: str, params: dict[str, Any]) -> None:
     """Refuse the first parameter that does not belong, then the first that is missing."""
     signature = SIGNATURES[method]
+    _check_unicode(params)
     if "parse_mode" in params and signature.type_of("parse_mode"):
         raise bad_request("can't parse entities: the emulator refuses parse_mode; send entities")
     for name, value in params.items():
@@ -84,6 +85,14 @@ def check_parameters(method: str, params: dict[str, Any]) -> None:
             raise objection(f"{method}: {name} must be {expected}, not {json.dumps(value)[:80]}")
     for name in signature.required.keys() - params.keys():
         raise objection(f"{method} needs the parameter {name!r}")
+
+
+def _check_unicode(params: dict[str, Any]) -> None:
+    """JSON's escapes can spell half a surrogate pair, which no UTF-8 can hold."""
+    try:
+        json.dumps(params, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise bad_request("strings must be encoded in UTF-8") from None
 
 
 def _fits(value: Any, expected: str) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 
-from triolet.emulator.chats import BotStatus, Chat, Message, User
+from triolet.emulator.chats import BotStatus, Chat, ChatType, Message, User
 from triolet.emulator.drafts import Place
 from triolet.emulator.entities import detect_entities
 from triolet.emulator.markup import buttons_of
@@ -50,10 +50,11 @@ class People:
         """A user's chat with the bot; with ``started`` off they never pressed Start."""
         if user_id <= 0 or user_id in self.world.chats:
             raise ImpossibleAct(f"{user_id} cannot be the id of a new user's chat")
-        user = User(user_id, first_name, username, language_code)
-        self.world.users[user_id] = user
+        self.world.users[user_id] = User(user_id, first_name, username, language_code)
         status: BotStatus = "member" if started else "left"
-        self.world.chats[user_id] = Chat(user_id, "private", "", [user], dict(topics or {}), status)
+        self.world.chats[user_id] = Chat(
+            user_id, "private", first_name, username, [user_id], dict(topics or {}), status
+        )
 
     def add_group(
         self,
@@ -68,9 +69,13 @@ class People:
         """A group with the bot in it; only a supergroup can have topics."""
         if chat_id >= 0 or chat_id in self.world.chats or (topics and not supergroup):
             raise ImpossibleAct(f"{chat_id} cannot be the id of such a new group")
-        people = [self.world.users.setdefault(each, User(each, f"User {each}")) for each in members]
-        kind = "supergroup" if supergroup else "group"
-        self.world.chats[chat_id] = Chat(chat_id, kind, title, people, dict(topics or {}), bot_status)  # type: ignore[arg-type]
+        if bot_status not in get_args(BotStatus):
+            raise ImpossibleAct(f"{bot_status!r} is none of {get_args(BotStatus)}")
+        people = list(members)
+        for each in people:
+            self.world.users.setdefault(each, User(each, f"User {each}"))
+        kind: ChatType = "supergroup" if supergroup else "group"
+        self.world.chats[chat_id] = Chat(chat_id, kind, title, None, people, dict(topics or {}), bot_status)
 
     def add_topic(self, chat_id: int, thread_id: int, name: str) -> None:
         chat = self._chat(chat_id)
@@ -209,10 +214,10 @@ class People:
         return chat
 
     def _member(self, chat: Chat, user_id: int | None) -> User:
-        found = [user for user in chat.members if user_id in {None, user.id}]
-        if not found:
+        found = next((each for each in chat.members if user_id in {None, each}), None)
+        if found is None:
             raise ImpossibleAct(f"user {user_id} is not in chat {chat.id}")
-        return found[0]
+        return self.world.users[found]
 
     def _message(self, chat: Chat, message_id: int) -> Message:
         message = self.world.message(chat.id, message_id)

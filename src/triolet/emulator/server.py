@@ -80,6 +80,7 @@ class TelegramServer:
     async def wait_until(self, predicate: Callable[[], bool]) -> None:
         """Return when ``predicate`` holds; it is asked again after every call and every act."""
         await trio.lowlevel.checkpoint()
+        self.telegram.settle(trio.current_time())
         while not predicate():
             with trio.move_on_at(self.telegram.due):
                 await self._bell.wait()

@@ -139,4 +139,4 @@ class EmulatedTelegram(People):
         """Every change a person saw, in order of time; with ``now``, also what is due until then."""
         if now is not None:
             self.settle(now)
-        return self.world.transcript(chat_id)
+        return self.world.transcript(self._chat(chat_id).id)

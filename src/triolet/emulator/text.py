@@ -55,10 +55,6 @@ def cuts_pair(utf16: bytes, position: int) -> bool:
 
 
 def check_raw(text: str) -> None:
-    """What the server checks before it parses: real Unicode, and not too many bytes of it."""
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise bad_request("strings must be encoded in UTF-8") from None
-    if size > MAX_RAW_BYTES:
+    """What the server checks before it parses."""
+    if len(text.encode()) > MAX_RAW_BYTES:
         raise bad_request("text is too long")
