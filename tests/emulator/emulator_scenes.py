@@ -14,6 +14,7 @@ from triolet.emulator import Again, EmulatedTelegram, Limits, Reply
 ANN, BEN, STRANGER = 7, 8, 9
 GROUP, FORUM, TOPIC = -5, -100500, 11
 EPOCH = 1_000_000
+STOP = {"inline_keyboard": [[{"text": "⏹", "callback_data": "stop"}]]}
 
 
 def scene(limits: Limits | None = None, **options: Any) -> EmulatedTelegram:
@@ -55,6 +56,16 @@ def waiting(telegram: EmulatedTelegram, method: str, now: float = 0.0, **params:
     step = telegram.call(method, params, now)
     assert isinstance(step, Again), step
     return step
+
+
+def staged() -> EmulatedTelegram:
+    """The scene with: message 1 of the bot and 2 of Ann in her chat; 3 of Ben in the group, 1 in the forum."""
+    telegram = scene()
+    ask(telegram, "sendMessage", chat_id=ANN, text="first")
+    telegram.user_sends(ANN, "hello", 0.0)
+    telegram.user_sends(GROUP, "in the group", 0.0, user_id=BEN)
+    telegram.user_sends(FORUM, "in a topic", 0.0, user_id=BEN, thread_id=TOPIC)
+    return telegram
 
 
 @attrs.define(eq=False)

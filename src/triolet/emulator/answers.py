@@ -63,7 +63,7 @@ class PendingCall:
     chat_id: int | None
     ending: Action | None  # the fault that decides how it ends
     after: float  # seconds from carrying it out to its answer
-    absorbed: float = 0.0
+    held_since: float | None = None  # when it first met closed rate windows
     poll: Poll | None = None
 
 

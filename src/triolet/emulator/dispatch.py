@@ -131,8 +131,8 @@ class Dispatcher:
         if opens_at <= now:
             self._rates.take(kind, call.chat_id, now)
             return None
-        call.absorbed += opens_at - now
-        if call.absorbed <= self._rates.limits.patience(kind):
+        call.held_since = now if call.held_since is None else call.held_since
+        if opens_at - call.held_since <= self._rates.limits.patience(kind):
             return Again(opens_at, False, call)
         raise too_many_requests(self._rates.refuse(kind, call.chat_id, now))
 
