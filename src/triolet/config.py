@@ -444,8 +444,8 @@ class _UnsetVariable(ValueError):
     """A complaint that is not about the value itself."""
 
 
-def _expanded(raw: Any, environ: Mapping[str, str]) -> Any:
-    """The value with every ``${NAME}`` in its texts replaced."""
+def _expanded(raw: object, environ: Mapping[str, str]) -> object:
+    """The value; if it is a text, with every ``${NAME}`` replaced."""
 
     def replace(match: re.Match[str]) -> str:
         if match[0].startswith("$$"):
@@ -456,8 +456,6 @@ def _expanded(raw: Any, environ: Mapping[str, str]) -> Any:
             raise _UnsetVariable(f"the environment variable {match[1]} is not set; set it, or write the value here")
         return environ[match[1]]
 
-    if isinstance(raw, list):
-        return [_expanded(item, environ) for item in raw]
     return re.sub(r"\$\$\{|\$\{(?:(\w+)\})?", replace, raw) if isinstance(raw, str) else raw
 
 
