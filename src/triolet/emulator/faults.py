@@ -1,8 +1,8 @@
 """What can be made to go wrong: a plan of faults, taken by calls in the order they are received.
 
 A fault applies to the calls that its ``method`` and ``chat_id`` match, after the first ``skip`` of them, ``times``
-times (``None``: always). All faults that apply to a call are taken together: their delays add up, and the first
-one that ends the call decides how.
+times (``None``: always). A call takes every delay that applies to it, and they add up; but it takes one ending
+only, the first that applies. The endings after that do not count it and wait for another call.
 """
 
 from __future__ import annotations
@@ -102,9 +102,11 @@ class FaultPlan:
 
     def take(self, method: str, chat_id: int | None) -> tuple[Action, ...]:
         """The actions for a call received now; what is used up is forgotten."""
-        actions, kept = [], []
+        actions: list[Action] = []
+        kept: list[tuple[Fault, int]] = []
         for fault, seen in self._entries:
-            count = seen + fault.matches(method, chat_id)
+            late = not isinstance(fault.action, Delay) and any(not isinstance(each, Delay) for each in actions)
+            count = seen + (not late and fault.matches(method, chat_id))
             if count > seen and count > fault.skip:
                 actions.append(fault.action)
             if fault.times is None or count < fault.skip + fault.times:
@@ -117,7 +119,7 @@ def parse_fault(value: dict[str, Any]) -> Fault:
     """A fault from JSON: its fields, with ``action`` an object of a ``name`` and that action's own fields."""
     fields = dict(value)
     action = fields.pop("action", None)
-    if not isinstance(action, dict) or action.get("name") not in ACTIONS:
+    if not isinstance(action, dict) or action.get("name") not in list(ACTIONS):
         raise ValueError(f"action needs a name among {', '.join(ACTIONS)}")
     if isinstance(fields.get("method"), list):
         fields["method"] = tuple(fields["method"])

@@ -188,6 +188,8 @@ async def _read_request(connection: _Connection) -> Request | None:
 
 
 def _parse_request(head: h11.Request, body: bytes) -> Request:
+    if head.method == b"CONNECT":
+        raise _Reject(405, "Method Not Allowed")  # a successful answer would end HTTP on this connection
     try:
         parts = urlsplit(head.target.decode("ascii"))
         headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in head.headers)
