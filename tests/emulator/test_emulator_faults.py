@@ -11,11 +11,13 @@ from emulator_scenes import ANN, BEN, GROUP, ask, refusal, reply_to, scene, wait
 
 from triolet.emulator import (
     Again,
+    Bucket,
     Delay,
     Drop,
     EmulatedTelegram,
     Fault,
     Flood,
+    Limits,
     Refuse,
     Reply,
     Reset,
@@ -178,6 +180,22 @@ def test_a_call_whose_client_left_happens_at_its_time_all_the_same() -> None:
     ]
     entry = telegram.calls("sendMessage")[0]
     assert (entry.outcome, entry.carried_out, entry.answered) == ("delivered", True, None)
+
+
+def test_an_abandoned_call_still_waits_for_the_rates() -> None:
+    telegram = spoiled(
+        Fault(action=Delay(before=1.0), skip=1), limits=Limits(private=Bucket(1, 5.0), absorb_messages=8.0)
+    )
+    ask(telegram, "sendMessage", chat_id=ANN, text="first")
+    telegram.abandon(waiting(telegram, "sendMessage", chat_id=ANN, text="second"), 0.5)
+    assert telegram.visible(ANN, 4.9) == ["first"]
+    assert telegram.visible(ANN, 5.0) == ["first", "second"]
+
+
+def test_a_delayed_poll_may_be_abandoned_before_it_begins() -> None:
+    telegram = spoiled(Fault(action=Delay(before=1.0)))
+    telegram.abandon(waiting(telegram, "getUpdates", timeout=10), 0.5)
+    assert (telegram.due, telegram.journal[0].outcome) == (float("inf"), "dropped")
 
 
 def test_abandoned_calls_keep_their_place_among_later_ones() -> None:

@@ -96,6 +96,25 @@ def test_an_edit_replaces_text_and_drops_the_keyboard_it_does_not_repeat() -> No
     assert said.startswith("Bad Request: message is not modified: ")
 
 
+def test_what_was_handed_out_is_not_the_state() -> None:
+    telegram = scene()
+    keyboard, preview = {"inline_keyboard": [[{"text": "x", "url": "u"}]]}, {"is_disabled": True}
+    sent = ask(telegram, "sendMessage", chat_id=ANN, text="x", reply_markup=keyboard, link_preview_options=preview)
+    for mine in (keyboard, sent["reply_markup"]):
+        mine["inline_keyboard"][0][0]["text"] = "changed"
+    preview["is_disabled"] = sent["link_preview_options"]["is_disabled"] = False
+    said = refusal(
+        telegram,
+        "editMessageText",
+        chat_id=ANN,
+        message_id=1,
+        text="x",
+        reply_markup={"inline_keyboard": [[{"text": "x", "url": "u"}]]},
+        link_preview_options={"is_disabled": True},
+    )
+    assert said.startswith("Bad Request: message is not modified: ")
+
+
 def test_who_may_delete_what() -> None:
     telegram = staged()
     assert ask(telegram, "deleteMessage", chat_id=ANN, message_id=1) is True

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from emulator_scenes import ANN, BEN, FORUM, GROUP, STRANGER, TOPIC, ask, refusal, reply_to, scene, staged
 
-from triolet.emulator import Reply
+from triolet.emulator import EmulatedTelegram, Reply
 
 SMILE = "😀"
 NOT_MODIFIED = (
@@ -242,6 +242,11 @@ def test_a_wrong_token_is_refused(token: str, status: int, description: str) -> 
         status,
         {"ok": False, "error_code": status, "description": description},
     )
+
+
+def test_an_emulator_wants_a_token_it_can_hold_others_to() -> None:
+    with pytest.raises(ValueError, match="a token is <bot id>:"):
+        EmulatedTelegram("emulator")
 
 
 @pytest.mark.parametrize("method", ["sendRichMessage", "sendRichMessageDraft", "sendmessage", "nonsense", ""])

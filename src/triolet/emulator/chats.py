@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -124,8 +125,8 @@ def message_json(message: Message, chat: Chat, reply: Message | None = None) -> 
         "reply_to_message": message_json(reply, chat) if reply else None,
         "text": message.content.text,
         "entities": [dict(entity) for entity in message.content.entities] or None,
-        "link_preview_options": message.link_preview,
-        "reply_markup": message.keyboard,
+        "link_preview_options": copy.deepcopy(message.link_preview),
+        "reply_markup": copy.deepcopy(message.keyboard),
         "has_protected_content": message.protected or None,
     })  # fmt: skip
 

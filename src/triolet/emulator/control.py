@@ -104,8 +104,9 @@ def _check_fields(route: Route, fields: Fields) -> None:
             raise ValueError(f"{name!r} does not belong here")
         if types[name] is not object and type(value) is not types[name]:
             raise ValueError(f"{name} must be {types[name].__name__}, not {value!r}")
-    for name in route.required.keys() - fields.keys():
-        raise ValueError(f"{name!r} is missing")
+    for name in route.required:
+        if name not in fields:
+            raise ValueError(f"{name!r} is missing")
 
 
 def _add_chat(telegram: EmulatedTelegram, fields: Fields, now: float) -> None:

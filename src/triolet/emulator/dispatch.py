@@ -62,7 +62,7 @@ class Dispatcher:
         for fault in faults:
             delay = delay + fault if isinstance(fault, Delay) else delay
         ending = next((fault for fault in faults if not isinstance(fault, Delay)), None)
-        serial = self.journal.open(method, params, peer, now)
+        serial = self.journal.open(method, dict(params), peer, now)
         call = PendingCall(serial, method, params, token, peer, ending, delay.after)
         return Again(now + delay.before, False, call) if delay.before > 0 else self.proceed(call, now)
 

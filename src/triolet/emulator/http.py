@@ -57,10 +57,6 @@ class Response:
         body = json.dumps(value).encode()
         return cls(status, body, (("Content-Type", "application/json"), *headers))
 
-    @classmethod
-    def text(cls, text: str, status: int = 200, headers: Headers = ()) -> Response:
-        return cls(status, text.encode(), (("Content-Type", "text/plain; charset=utf-8"), *headers))
-
 
 class Exchange:
     """One request and the ways to answer it: `respond`, or `start`, `send_chunk`, `finish`; or `drop`.
@@ -93,8 +89,8 @@ class Exchange:
 
     async def drop(self) -> None:
         """Close the connection as it is, with or without half an answer; then return."""
-        await trio.aclose_forcefully(self._connection.stream)
         self._connection.dropped = True
+        await trio.aclose_forcefully(self._connection.stream)
 
     async def _send(self, *events: h11.Event) -> None:
         head_only = self.request.method == "HEAD"
@@ -178,9 +174,7 @@ async def _read_request(connection: _Connection) -> Request | None:
     if not isinstance(head, h11.Request):
         return None
     body = bytearray()
-    while not isinstance(event := await _next_event(connection), h11.EndOfMessage):
-        if not isinstance(event, h11.Data):
-            return None
+    while isinstance(event := await _next_event(connection), h11.Data):
         body += event.data
         if len(body) > connection.max_body:
             raise _Reject(413, "Request Entity Too Large")
@@ -199,10 +193,10 @@ def _parse_request(head: h11.Request, body: bytes) -> Request:
     return Request(head.method.decode("ascii"), unquote(parts.path), query, headers, body)
 
 
-async def _next_event(connection: _Connection) -> h11.Event | type[h11.PAUSED]:
+async def _next_event(connection: _Connection) -> h11.Event:
     while True:
         event = connection.protocol.next_event()
-        if event is h11.PAUSED or isinstance(event, h11.Event):
+        if isinstance(event, h11.Event):
             return event
         if connection.protocol.they_are_waiting_for_100_continue:
             go_on = h11.InformationalResponse(status_code=100, headers=[])

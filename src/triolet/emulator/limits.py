@@ -5,7 +5,8 @@ Rule 1: a window of ``count`` calls per ``seconds`` admits a call when fewer tha
 Rule 2: a bucket admits ``burst`` calls at once and one more each ``interval`` seconds.
 Rule 3: a refused call starts a penalty that ends when the windows have room again; until then all calls of that
         peer and kind are refused, and each moves the end ``extension`` seconds on, but never further than
-        ``longest`` from now. Refused calls take no room in the windows.
+        ``longest`` from now. Refused calls take no room in the windows; a call that the windows admit takes some,
+        whatever Telegram then says of it.
 Rule 4: drafts and chat actions share their windows; sends and edits share theirs; those and deletions share the
         bot's overall window. A peer is a chat: two topics of one user share.
 

@@ -83,8 +83,9 @@ def check_parameters(method: str, params: dict[str, Any]) -> None:
             raise objection(f"{method} has no parameter {name!r}")
         if not _fits(value, expected):
             raise objection(f"{method}: {name} must be {expected}, not {json.dumps(value)[:80]}")
-    for name in signature.required.keys() - params.keys():
-        raise objection(f"{method} needs the parameter {name!r}")
+    for name in signature.required:
+        if name not in params:
+            raise objection(f"{method} needs the parameter {name!r}")
 
 
 def _check_unicode(params: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ raises `ImpossibleAct`: the mistake is the test's. Where the bot cannot see a ch
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -25,7 +26,7 @@ class ImpossibleAct(ValueError):
     """No person could do this in this chat now."""
 
 
-class People:
+class People(ABC):
     """The acts. Times are seconds of the emulator's clock."""
 
     def __init__(self, world: World, *, string_draft_ids: bool) -> None:
@@ -33,9 +34,9 @@ class People:
         self._string_draft_ids = string_draft_ids
         self._callback_ids = itertools.count(1)
 
+    @abstractmethod
     def settle(self, now: float) -> None:
         """Let everything happen that is due until now."""
-        self.world.expire(now)
 
     def add_private_chat(
         self,

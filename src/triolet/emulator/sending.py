@@ -187,10 +187,12 @@ def _replied(world: World, chat: Chat, params: Params) -> Message | None:
 
 def _checked(params: Params, name: str, options: dict[str, type]) -> dict[str, Any] | None:
     """An object parameter whose fields are all among ``options`` and of their types."""
-    value: dict[str, Any] | None = params.get(name)
-    for field, given in (value or {}).items():
+    if name not in params:
+        return None
+    value: dict[str, Any] = params[name]
+    for field, given in value.items():
         if field not in options:
             raise objection(f"{name}: the field {field!r} is unknown or not modelled")
         if type(given) is not options[field]:
             raise objection(f"{name}.{field} must be {options[field].__name__}, not {given!r}")
-    return value
+    return dict(value)

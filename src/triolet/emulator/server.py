@@ -254,8 +254,7 @@ async def serve(
     *,
     host: str = "127.0.0.1",
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
-) -> NoReturn:
+) -> None:
     """Serve ``telegram`` over TCP until cancelled, as a process of its own does."""
     async with open_telegram_server(telegram) as server:
         await server.serve_tcp(port, host=host, task_status=task_status)
-    raise AssertionError("serve_tcp never returns")
