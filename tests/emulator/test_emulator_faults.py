@@ -182,6 +182,14 @@ def test_a_call_whose_client_left_happens_at_its_time_all_the_same() -> None:
     assert (entry.outcome, entry.carried_out, entry.answered) == ("delivered", True, None)
 
 
+def test_a_draft_that_died_before_an_abandoned_message_was_not_cleared_by_it() -> None:
+    telegram = spoiled(Fault(action=Delay(before=40.0), method="sendMessage"))
+    ask(telegram, "sendMessageDraft", chat_id=ANN, draft_id=1, text="x")
+    telegram.abandon(waiting(telegram, "sendMessage", chat_id=ANN, text="y"), 1.0)
+    rows = [(row.at, row.kind) for row in telegram.transcript(ANN, 99.0)]
+    assert rows == [(0.0, "draft"), (30.0, "draft_expired"), (40.0, "message")]
+
+
 def test_an_abandoned_call_still_waits_for_the_rates() -> None:
     telegram = spoiled(
         Fault(action=Delay(before=1.0), skip=1), limits=Limits(private=Bucket(1, 5.0), absorb_messages=8.0)

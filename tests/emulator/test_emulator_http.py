@@ -191,7 +191,7 @@ async def test_cancelling_the_server_closes_the_stream_at_once(autojump_clock: t
 async def test_a_dropped_exchange_says_nothing_more(autojump_clock: trio.testing.MockClock) -> None:
     async def app(exchange: Exchange) -> None:
         if exchange.request.path == "/half":
-            await exchange.start(200)
+            await exchange.start()
             await exchange.send_chunk(b"half")
         await exchange.drop()
 

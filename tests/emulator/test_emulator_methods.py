@@ -10,15 +10,33 @@ from emulator_scenes import ANN, BEN, EPOCH, FORUM, GROUP, STOP, TOPIC, ask, ref
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.emulator import Button, Reply
+from triolet.emulator import BotUser, Button, Reply
 from triolet.emulator.parameters import SIGNATURES
 
 SMILE = "😀"
 
 
 def test_getme_describes_the_bot() -> None:
-    me = ask(scene(), "getMe")
-    assert (me["id"], me["is_bot"], me["username"]) == (42, True, "triolet_bot")
+    assert ask(scene(bot=BotUser(5, "Bot", "a_bot", has_topics_enabled=True)), "getMe") == {
+        "id": 5,
+        "is_bot": True,
+        "first_name": "Bot",
+        "username": "a_bot",
+        "can_join_groups": True,
+        "can_read_all_group_messages": True,
+        "supports_guest_queries": False,
+        "supports_inline_queries": False,
+        "can_connect_to_business": False,
+        "has_main_web_app": False,
+        "has_topics_enabled": True,
+        "allows_users_to_create_topics": False,
+    }
+    assert not ask(scene(), "getMe")["has_topics_enabled"]
+
+
+def test_a_plain_message_has_nothing_but_its_text() -> None:
+    sent = ask(scene(), "sendMessage", chat_id=BEN, text="x")
+    assert sent.keys() == {"message_id", "from", "chat", "date", "text"}
 
 
 def test_a_message_comes_back_as_it_was_understood() -> None:
@@ -57,7 +75,11 @@ def test_a_message_comes_back_as_it_was_understood() -> None:
 
 @pytest.mark.parametrize("text", ["x" * 4096, SMILE * 4096, " " * 100 + "x" * 4096 + "\n" * 100])
 def test_the_limit_counts_code_points_after_trimming(text: str) -> None:
-    assert ask(scene(), "sendMessage", chat_id=ANN, text=text)["text"] == text.strip()
+    telegram = scene()
+    assert ask(telegram, "sendMessageDraft", chat_id=ANN, text=text, draft_id=1) is True
+    assert ask(telegram, "sendMessage", chat_id=ANN, text=text)["text"] == text.strip()
+    ask(telegram, "editMessageText", chat_id=ANN, message_id=1, text="x")
+    assert ask(telegram, "editMessageText", chat_id=ANN, message_id=1, text=text)["text"] == text.strip()
 
 
 def test_a_reply_to_nothing_may_be_allowed() -> None:
@@ -122,11 +144,12 @@ def test_who_may_delete_what() -> None:
     assert telegram.visible(ANN, 0.0) == []
     telegram.world.chats[GROUP].bot_status = "administrator"
     assert ask(telegram, "deleteMessage", chat_id=GROUP, message_id=3) is True
-    late = 49 * 3600.0
-    ask(telegram, "sendMessage", chat_id=ANN, text="old")
-    assert (
-        refusal(telegram, "deleteMessage", late, chat_id=ANN, message_id=4) == "Bad Request: message can't be deleted"
-    )
+    two_days = 48 * 3600.0
+    for text in ("old", "older"):
+        ask(telegram, "sendMessage", chat_id=ANN, text=text)
+    assert ask(telegram, "deleteMessage", two_days, chat_id=ANN, message_id=4) is True
+    said = refusal(telegram, "deleteMessage", two_days + 1, chat_id=ANN, message_id=5)
+    assert said == "Bad Request: message can't be deleted"
 
 
 def test_supergroups_number_their_own_messages() -> None:
@@ -140,6 +163,7 @@ def test_commands_are_kept_and_a_webhook_never_is() -> None:
     commands = [{"command": "stop", "description": "Stop the answer"}]
     assert ask(telegram, "setMyCommands", commands=commands, scope={"type": "default"}) is True
     assert telegram.commands == commands
+    assert ask(telegram, "setMyCommands", commands=commands * 100) is True
     telegram.user_sends(ANN, "x", 0.0)
     assert ask(telegram, "getWebhookInfo") == {
         "url": "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from triolet.emulator.text import Entity, FormattedText, cuts_pair, utf16_length
@@ -46,6 +46,7 @@ def test_entities_move_with_the_text(raw: str, entities: tuple[Entity, ...], exp
 
 
 @given(st.text())
+@example("\uffff\U00010000")
 def test_lengths_and_cuts_agree_with_the_codec(text: str) -> None:
     encoded = text.encode("utf-16-le")
     assert utf16_length(text) == len(encoded) // 2

@@ -80,7 +80,6 @@ class TelegramServer:
     async def wait_until(self, predicate: Callable[[], bool]) -> None:
         """Return when ``predicate`` holds; it is asked again after every call and every act."""
         await trio.lowlevel.checkpoint()
-        self.telegram.settle(trio.current_time())
         while not predicate():
             with trio.move_on_at(self.telegram.due):
                 await self._bell.wait()
@@ -141,10 +140,9 @@ class TelegramServer:
         return self.telegram.transcript(chat_id, trio.current_time())
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
+        """Answer this connection, unless nothing is reachable: then Trio closes what it had accepted."""
         if self.reachable:
             await serve_connection(stream, self._app)
-        else:
-            await trio.aclose_forcefully(stream)
 
     async def _app(self, exchange: Exchange) -> None:
         request = exchange.request
