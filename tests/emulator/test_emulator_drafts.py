@@ -54,7 +54,7 @@ def test_a_draft_dies_its_life_after_its_last_update(life: float) -> None:
 
 @pytest.mark.parametrize(("refreshes", "dies"), [(True, 38.0), (False, 30.0)])
 def test_whether_an_identical_repeat_refreshes_is_a_switch(*, refreshes: bool, dies: float) -> None:
-    telegram = scene(refresh_identical=refreshes)
+    telegram = scene() if refreshes else scene(refresh_identical=False)
     draft(telegram, 0.0, "one")
     before = telegram.revision
     draft(telegram, 8.0, "one")

@@ -206,6 +206,12 @@ def test_a_delayed_poll_may_be_abandoned_before_it_begins() -> None:
     assert (telegram.due, telegram.journal[0].outcome) == (float("inf"), "dropped")
 
 
+def test_what_is_abandoned_after_its_time_happens_at_once() -> None:
+    telegram = spoiled(Fault(action=Delay(before=1.0)))
+    telegram.abandon(waiting(telegram, "sendMessage", chat_id=ANN, text="x"), 2.0)
+    assert (telegram.due, telegram.journal[0].carried_out) == (float("inf"), True)
+
+
 def test_abandoned_calls_keep_their_place_among_later_ones() -> None:
     telegram = spoiled(Fault(action=Delay(before=5.0)))
     telegram.abandon(waiting(telegram, "sendMessage", chat_id=ANN, text="first"), 1.0)

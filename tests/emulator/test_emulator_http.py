@@ -29,7 +29,8 @@ async def with_client(app: App, talk: Talk, max_body: int = 100) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_connection, server, app, max_body)
         async with client:
-            await talk(client)
+            with trio.fail_after(60):
+                await talk(client)
         with trio.fail_after(10):
             while nursery.child_tasks:
                 await trio.testing.wait_all_tasks_blocked()
@@ -161,6 +162,22 @@ async def test_a_disconnect_is_noticed_at_once_even_between_chunks(
     assert app.cut_at == cut_at
 
 
+async def test_a_request_sent_early_is_answered_in_its_turn(autojump_clock: trio.testing.MockClock) -> None:
+    async def slow(exchange: Exchange) -> None:
+        await trio.sleep(1)
+        await exchange.respond(Response(200, exchange.request.path.encode()))
+
+    async def talk(stream: trio.abc.Stream) -> None:
+        for path in (b"/one", b"/two"):
+            await stream.send_all(b"GET %b HTTP/1.1\r\nHost: e\r\n\r\n" % path)
+            await trio.sleep(0.25)
+        for path, at in ((b"/one", 1.0), (b"/two", 2.0)):
+            assert (await stream.receive_some(4096)).endswith(b"\r\n\r\n" + path)
+            assert trio.current_time() == at
+
+    await with_client(slow, talk)
+
+
 async def test_bytes_sent_early_wait_for_their_turn_and_do_not_hide_a_disconnect(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -194,10 +211,12 @@ async def test_a_dropped_exchange_says_nothing_more(autojump_clock: trio.testing
             await exchange.start()
             await exchange.send_chunk(b"half")
         await exchange.drop()
+        await trio.sleep(5)
 
     async def nothing(stream: trio.abc.Stream) -> None:
         await Client(stream).send("GET", "/none")
         assert await stream.receive_some(4096) == b""
+        assert trio.current_time() == 0.0
 
     async def half(stream: trio.abc.Stream) -> None:
         client = Client(stream)

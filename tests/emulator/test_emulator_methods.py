@@ -34,6 +34,12 @@ def test_getme_describes_the_bot() -> None:
     assert not ask(scene(), "getMe")["has_topics_enabled"]
 
 
+@pytest.mark.parametrize("data", ["x", "é" * 32])
+def test_a_button_carries_1_to_64_bytes(data: str) -> None:
+    keyboard = {"inline_keyboard": [[{"text": "x", "callback_data": data}]]}
+    assert ask(scene(), "sendMessage", chat_id=ANN, text="x", reply_markup=keyboard)["reply_markup"] == keyboard
+
+
 def test_a_plain_message_has_nothing_but_its_text() -> None:
     sent = ask(scene(), "sendMessage", chat_id=BEN, text="x")
     assert sent.keys() == {"message_id", "from", "chat", "date", "text"}
@@ -160,7 +166,7 @@ def test_supergroups_number_their_own_messages() -> None:
 
 def test_commands_are_kept_and_a_webhook_never_is() -> None:
     telegram = scene()
-    commands = [{"command": "stop", "description": "Stop the answer"}]
+    commands = [{"command": "stop", "description": "x" * 256}]
     assert ask(telegram, "setMyCommands", commands=commands, scope={"type": "default"}) is True
     assert telegram.commands == commands
     assert ask(telegram, "setMyCommands", commands=commands * 100) is True

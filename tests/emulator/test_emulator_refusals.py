@@ -84,6 +84,11 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any], str]] = [
     ("answerCallbackQuery", {"callback_query_id": "x", "text": "x" * 201}, "MESSAGE_TOO_LONG"),
     ("setMyCommands", {"commands": [{"command": "Start", "description": "x"}]}, "BOT_COMMAND_INVALID"),
     ("setMyCommands", {"commands": [{"command": "start", "description": ""}]}, "BOT_COMMAND_DESCRIPTION_INVALID"),
+    (
+        "setMyCommands",
+        {"commands": [{"command": "start", "description": "x" * 257}]},
+        "BOT_COMMAND_DESCRIPTION_INVALID",
+    ),
     ("setMyCommands", {"commands": [{"command": "a", "description": "x"}] * 101}, "BOT_COMMANDS_TOO_MUCH"),
 ]
 

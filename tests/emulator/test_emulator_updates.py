@@ -118,6 +118,24 @@ def test_a_second_poll_ends_the_first_with_a_conflict() -> None:
     assert isinstance(telegram.resume(second, 2.0), Reply)
 
 
+def test_the_client_of_an_ended_poll_leaves_without_ending_the_next() -> None:
+    telegram = scene()
+    first, second = (waiting(telegram, "getUpdates", timeout=30) for _ in range(2))
+    telegram.abandon(first, 1.0)
+    waiting(telegram, "getUpdates", 2.0, timeout=30)
+    reply = telegram.resume(second, 2.0)
+    assert isinstance(reply, Reply)
+    assert reply.status == 409
+
+
+@pytest.mark.parametrize("params", [{}, {"limit": 100}, {"limit": 101}, {"limit": 0}])
+def test_one_answer_holds_at_most_a_hundred_updates(params: dict[str, int]) -> None:
+    telegram = scene()
+    for _ in range(101):
+        telegram.user_sends(ANN, "x", 0.0)
+    assert len(ids(telegram, **params)) == 100
+
+
 def test_a_poll_whose_client_left_conflicts_with_nobody() -> None:
     telegram = scene()
     telegram.abandon(waiting(telegram, "getUpdates", timeout=30), 1.0)
@@ -237,6 +255,7 @@ def test_a_deleted_topic_takes_its_messages_and_its_draft_along() -> None:
     ask(telegram, "sendMessageDraft", chat_id=ANN, draft_id=1, text="y", message_thread_id=TOPIC)
     telegram.delete_topic(ANN, TOPIC, 1.0)
     assert telegram.visible(ANN, 1.0, TOPIC) == []
+    assert [row.kind for row in telegram.transcript(ANN)] == ["message", "draft", "delete", "draft_cleared"]
     said = refusal(telegram, "sendMessage", chat_id=ANN, text="x", message_thread_id=TOPIC)
     assert said == "Bad Request: message thread not found"
     telegram.add_topic(ANN, TOPIC, "again")

@@ -111,7 +111,7 @@ def parse_form(method: str, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _parse_value(value: str, expected: str | None) -> Any:
-    if expected in {None, STRING} or (expected == CHAT and value.startswith("@")):
+    if expected in {None, STRING}:
         return value
     if expected == BOOLEAN and value in {"True", "False"}:
         return value == "True"

@@ -102,11 +102,10 @@ class UpdateQueue:
         self._bury(now)
         if not self._queue and now < poll.deadline:
             return None
-        self.end(poll)
         return self.pending[: poll.limit]
 
     def end(self, poll: Poll) -> None:
-        """The poll is answered, or its client left."""
+        """The poll's client left: there is nobody to end for the next one."""
         if self._poll is poll:
             self._poll = None
 
