@@ -214,8 +214,19 @@ def test_what_is_abandoned_after_its_time_happens_at_once() -> None:
 
 def test_abandoned_calls_keep_their_place_among_later_ones() -> None:
     telegram = spoiled(Fault(action=Delay(before=5.0)))
+    telegram.add_fault(Fault(action=Delay(before=7.0), skip=1))
     telegram.abandon(waiting(telegram, "sendMessage", chat_id=ANN, text="first"), 1.0)
+    third = waiting(telegram, "sendMessage", chat_id=ANN, text="third")
     ask(telegram, "sendMessage", 6.0, chat_id=ANN, text="second")
+    telegram.resume(third, 7.0)
+    assert telegram.visible(ANN, 7.0) == ["first", "second", "third"]
+
+
+def test_a_resumed_call_comes_after_the_abandoned_ones_before_it() -> None:
+    telegram = spoiled(Fault(action=Delay(before=5.0)), Fault(action=Delay(before=6.0), skip=1))
+    telegram.abandon(waiting(telegram, "sendMessage", chat_id=ANN, text="first"), 1.0)
+    second = waiting(telegram, "sendMessage", chat_id=ANN, text="second")
+    telegram.resume(second, 6.0)
     assert telegram.visible(ANN, 6.0) == ["first", "second"]
 
 

@@ -176,6 +176,8 @@ def test_commands_are_kept_and_a_webhook_never_is() -> None:
         "has_custom_certificate": False,
         "pending_update_count": 1,
     }
+    assert ask(telegram, "deleteWebhook") is True
+    assert len(telegram.updates.pending) == 1
     assert ask(telegram, "deleteWebhook", drop_pending_updates=True) is True
     assert telegram.updates.pending == []
 
