@@ -179,6 +179,7 @@ def test_typing_shows_for_five_seconds_or_until_a_message() -> None:
     telegram = scene()
     ask(telegram, "sendChatAction", 0.0, chat_id=ANN, action="typing")
     before = telegram.revision
+    assert (before, rows(telegram, 0.0)) == (1, [(0.0, "typing", "")])
     ask(telegram, "sendChatAction", 4.0, chat_id=ANN, action="typing")
     assert telegram.revision == before
     assert telegram.screen(ANN, 8.999).typing

@@ -96,6 +96,21 @@ def test_a_refusal_with_429_starts_no_penalty_and_a_flood_does() -> None:
     ask(telegram, "sendMessage", 39.0, chat_id=ANN, text="x")
 
 
+def test_a_flood_of_deletions_closes_nothing_else() -> None:
+    telegram = spoiled(Fault(action=Flood(5), method="deleteMessage"))
+    assert refusal(telegram, "deleteMessage", chat_id=ANN, message_id=1) == "Too Many Requests: retry after 5"
+    ask(telegram, "sendMessage", chat_id=ANN, text="x")
+
+
+def test_a_429_may_come_without_its_seconds() -> None:
+    telegram = spoiled(
+        Fault(action=Refuse(429, "Too Many Requests")), Fault(action=Refuse(400, "x", {"retry_after": 3}))
+    )
+    for status in (429, 400):
+        reply = reply_to(telegram, "getMe")
+        assert (reply.status, reply.headers) == (status, ())
+
+
 def test_a_flood_of_a_method_without_a_peer_is_one_answer() -> None:
     telegram = spoiled(Fault(action=Flood(5)))
     assert refusal(telegram, "getMe") == "Too Many Requests: retry after 5"

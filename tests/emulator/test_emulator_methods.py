@@ -40,6 +40,16 @@ def test_a_button_carries_1_to_64_bytes(data: str) -> None:
     assert ask(scene(), "sendMessage", chat_id=ANN, text="x", reply_markup=keyboard)["reply_markup"] == keyboard
 
 
+def test_a_keyboard_has_at_most_a_hundred_buttons_and_may_have_none() -> None:
+    rows = [[{"text": "x", "url": "u", "style": "danger"}] * 10] * 10
+    full = ask(scene(), "sendMessage", chat_id=ANN, text="x", reply_markup={"inline_keyboard": rows})
+    assert full["reply_markup"]["inline_keyboard"] == rows
+    nothing: list[list[list[Any]]] = [[], [[]]]
+    for empty in nothing:
+        sent = ask(scene(), "sendMessage", chat_id=ANN, text="x", reply_markup={"inline_keyboard": empty})
+        assert "reply_markup" not in sent
+
+
 def test_a_plain_message_has_nothing_but_its_text() -> None:
     sent = ask(scene(), "sendMessage", chat_id=BEN, text="x")
     assert sent.keys() == {"message_id", "from", "chat", "date", "text"}

@@ -140,6 +140,11 @@ OBJECTIONS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "sendMessage",
+        {**X, "reply_markup": {"inline_keyboard": [], "force_reply": True}},
+        "reply_markup is not {'inline_keyboard': [[button, ...], ...]}",
+    ),
+    (
+        "sendMessage",
         {**X, "reply_markup": {"inline_keyboard": [{}]}},
         "reply_markup is not {'inline_keyboard': [[button, ...], ...]}",
     ),

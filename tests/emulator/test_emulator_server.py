@@ -55,6 +55,23 @@ async def test_a_waiting_poll_is_answered_the_moment_somebody_writes(autojump_cl
         assert answers == [(12.5, [1000]), (15.5, [])]
 
 
+async def test_what_happens_by_control_wakes_a_poll_too(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_telegram_server(scene()) as server, trio.open_nursery() as nursery:
+        client, remote = await connect(server), await connect(server)
+        heard: list[float] = []
+
+        async def poll() -> None:
+            await client.call(TOKEN, "getUpdates", timeout=50)
+            heard.append(trio.current_time())
+
+        nursery.start_soon(poll)
+        await trio.sleep(2)
+        await remote.send("POST", "/control/message", b'{"chat_id": 7, "text": "hi"}')
+        assert await remote.receive() == (200, b'{"ok": true, "result": 1}')
+        await trio.sleep(1)
+        assert heard == [2.0]
+
+
 async def test_a_second_poller_ends_the_first_at_once(autojump_clock: trio.testing.MockClock) -> None:
     async with open_telegram_server(scene()) as server, trio.open_nursery() as nursery:
         first, second = await connect(server), await connect(server)
