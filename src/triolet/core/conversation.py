@@ -21,9 +21,11 @@ class Ending(enum.Enum):
 
     COMPLETE = "complete"
     LENGTH = "length"
+    """The model reached the limit of its answer."""
     STOPPED = "stopped"
     FAILED = "failed"
     SHUTDOWN = "shutdown"
+    """The bot ended before the answer did."""
 
 
 @attrs.frozen

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+import attrs
+
 from triolet.core.conversation import ConversationKey, Message
+from triolet.core.events import Batch
 
 T = TypeVar("T")
 
@@ -42,9 +45,7 @@ class History(Protocol):
         """The messages since the conversation began or was last cleared, oldest first."""
         ...
 
-    async def record(
-        self, key: ConversationKey, messages: Sequence[Message], *, finished: Sequence[int] = ()
-    ) -> None:
+    async def record(self, key: ConversationKey, messages: Sequence[Message], *, finished: Sequence[int] = ()) -> None:
         """Append the messages and finish the updates that asked for them, in one transaction."""
         ...
 
@@ -63,3 +64,26 @@ class Preferences(Protocol):
 
 class Store(Inbox, History, Preferences, Protocol):
     """All that must survive a restart, in one file."""
+
+
+@attrs.frozen
+class ModelRequest:
+    """One question to a model: what was said, and how much it may answer."""
+
+    messages: Sequence[Message]
+    system_prompt: str = ""
+    max_tokens: int = 4096
+
+
+class Provider(Protocol):
+    """A model behind an API."""
+
+    async def stream(self, request: ModelRequest, emit: Callable[[Batch], None]) -> None:
+        """Ask, and emit what the model says, a batch for each read of the socket, until it has said all.
+
+        A stream that was not cut off emits `Finished`. Cancelling closes the connection at once.
+
+        Raises:
+            ProviderError: no answer, or no more of it. What was emitted before stands.
+        """
+        ...

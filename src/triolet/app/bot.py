@@ -1,0 +1,159 @@
+"""The bot: the house put together, from settings to the last delivered message."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+import structlog
+import trio
+
+from triolet.app.conversation import Services
+from triolet.app.model import Model
+from triolet.app.supervisor import COMMANDS, Supervisor
+from triolet.config import Settings
+from triolet.core.commands import Access
+from triolet.core.ports import Executor, Provider, Store
+from triolet.core.updates import BotIdentity
+from triolet.errors import (
+    Conflict,
+    StartError,
+    TelegramError,
+    TelegramOutcomeUnknown,
+    TelegramUnreachable,
+    Unauthorized,
+)
+from triolet.net.network import Connect, connect_tcp
+from triolet.store import open_store
+from triolet.telegram.client import BotApi, open_bot_api
+from triolet.telegram.outbox import Outbox, open_outbox
+from triolet.telegram.poller import fetch_identity, poll_updates
+from triolet.transports.telegram import TelegramScreen
+
+log = structlog.get_logger()
+
+EXIT_TOKEN = 3
+EXIT_UNREACHABLE = 4
+EXIT_CONFLICT = 5
+
+DRAIN_SECONDS = 5.0
+"""How long a shutdown waits for messages that are on their way."""
+
+
+@attrs.frozen
+class _House:
+    """What is open while the bot runs. Polls have a client of their own: they hold it for a minute."""
+
+    store: Store
+    polls: BotApi
+    calls: BotApi
+    outbox: Outbox
+
+
+@asynccontextmanager
+async def _open_house(settings: Settings, connect: Connect, executor: Executor) -> AsyncIterator[_House]:
+    telegram = settings.telegram
+    async with (
+        open_store(settings.store.path, executor=executor) as store,
+        open_bot_api(telegram.api_base, telegram.token, connect=connect) as polls,
+        open_bot_api(telegram.api_base, telegram.token, connect=connect) as calls,
+        open_outbox(calls) as outbox,
+    ):
+        yield _House(store, polls, calls, outbox)
+
+
+async def serve_bot(
+    settings: Settings,
+    provider: Provider,
+    *,
+    executor: Executor,
+    connect: Connect = connect_tcp,
+    shutdown: trio.Event | None = None,
+    task_status: trio.TaskStatus[BotIdentity] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until ``shutdown`` is set or the caller cancels; reports the bot's identity when it is ready.
+
+    A shutdown commits what every answer has so far and gives its delivery `DRAIN_SECONDS`.
+
+    Raises:
+        StartError: the token, the API or another poller makes it impossible.
+    """
+    async with _open_house(settings, connect, executor) as house:
+        bot = await _introduce(house.calls)
+        problem = await _serve(settings, provider, house, bot, shutdown or trio.Event(), task_status)
+        with trio.move_on_after(DRAIN_SECONDS):
+            await house.outbox.wait_idle()
+    if problem is not None:
+        raise problem
+
+
+async def _serve(
+    settings: Settings,
+    provider: Provider,
+    house: _House,
+    bot: BotIdentity,
+    shutdown: trio.Event,
+    task_status: trio.TaskStatus[BotIdentity],
+) -> StartError | None:
+    """Poll and answer; returns when every answer is committed, with the reason if it was not asked for."""
+    async with trio.open_nursery() as nursery:
+        supervisor = Supervisor(nursery, _services(settings, provider, house), _access(settings), bot)
+        for update in await house.store.unfinished():
+            await house.store.finish(supervisor.dispatch(update))
+        polling = trio.CancelScope()
+        nursery.start_soon(_cancel_on, shutdown, polling)
+        task_status.started(bot)
+        problem: StartError | None = None
+        with polling:
+            try:
+                await poll_updates(house.polls, house.store, supervisor.dispatch)
+            except (Unauthorized, Conflict) as error:
+                problem = _start_error(error)
+        supervisor.shut_down()
+        shutdown.set()
+    return problem
+
+
+async def _cancel_on(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel(reason="shutdown")
+
+
+def _services(settings: Settings, provider: Provider, house: _House) -> Services:
+    return Services(
+        model=Model(provider, settings.model),
+        history=house.store,
+        screen=TelegramScreen(house.outbox, settings.streaming),
+        turns=trio.CapacityLimiter(settings.limits.max_turns),
+        queue_limit=settings.limits.queue_per_chat,
+    )
+
+
+def _access(settings: Settings) -> Access:
+    if not settings.access.allow:
+        log.warning("access.nobody", hint="access.allow is empty: write to the bot, and its log shows your id")
+    return Access(frozenset(settings.access.allow), settings.groups.respond)
+
+
+async def _introduce(api: BotApi) -> BotIdentity:
+    """Ask who we are, which proves token and network, and tell Telegram our commands."""
+    try:
+        bot = await fetch_identity(api)
+    except (TelegramError, TelegramUnreachable, TelegramOutcomeUnknown) as error:
+        raise _start_error(error) from None
+    commands = [{"command": name, "description": text} for name, text in COMMANDS.items()]
+    try:
+        await api.call("setMyCommands", {"commands": commands})
+    except (TelegramError, TelegramUnreachable, TelegramOutcomeUnknown) as error:
+        log.warning("bot.no_command_menu", problem=str(error))
+    log.info("bot.ready", username=bot.username)
+    return bot
+
+
+def _start_error(error: Exception) -> StartError:
+    if isinstance(error, Unauthorized):
+        return StartError(f"Telegram refuses the token ({error}): check telegram.token", exit_code=EXIT_TOKEN)
+    if isinstance(error, Conflict):
+        return StartError(f"somebody else has the bot's updates: {error.description}", exit_code=EXIT_CONFLICT)
+    return StartError(f"the Bot API does not answer: {error}: check telegram.api_base", exit_code=EXIT_UNREACHABLE)

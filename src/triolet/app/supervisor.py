@@ -1,0 +1,133 @@
+"""The supervisor: every update goes to its conversation, and a conversation's trouble stays its own.
+
+Dispatching is synchronous: no chat's slowness can hold up another's update, or its own /stop.
+"""
+
+from __future__ import annotations
+
+import structlog
+import trio
+
+from triolet.app.conversation import Clear, Conversation, Question, Services
+from triolet.core.commands import Access, Command, parse_command
+from triolet.core.conversation import ConversationKey
+from triolet.core.delivery import Place
+from triolet.core.ports import RawUpdate
+from triolet.core.text import FormattedText
+from triolet.core.updates import BotIdentity, Ignored, Incoming, StopPressed, parse_update
+
+log = structlog.get_logger()
+
+HELP = """\
+Send me a message and I answer while I think: you see the text grow.
+
+/stop  stop the answer, and drop what waits
+/new   forget this conversation and begin another
+/help  this text"""
+
+START = "Hello! " + HELP
+
+COMMANDS = {
+    "stop": "Stop the answer, and drop what waits",
+    "new": "Forget this conversation and begin another",
+    "help": "What I can do",
+}
+
+_REMEMBERED_STRANGERS = 1000
+
+
+class Supervisor:
+    """Conversations run in the given nursery, each until it has nothing to do."""
+
+    def __init__(self, nursery: trio.Nursery, services: Services, access: Access, bot: BotIdentity) -> None:
+        self._nursery = nursery
+        self._services = services
+        self._access = access
+        self._bot = bot
+        self._conversations: dict[ConversationKey, Conversation] = {}
+        self._strangers: set[int] = set()
+        self._closing = False
+
+    def dispatch(self, raw: RawUpdate) -> list[int]:
+        """Take an update; returns the ids of updates that need no more work."""
+        if self._closing:
+            return []
+        update = parse_update(raw, self._bot)
+        if isinstance(update, Incoming):
+            return self._message(update)
+        if isinstance(update, StopPressed):
+            self._stop_pressed(update)
+        if isinstance(update, Ignored):
+            log.debug("update.ignored", update_id=update.update_id, why=update.why)
+        return [update.update_id]
+
+    def shut_down(self) -> None:
+        """Stop every answer; the nursery is empty as soon as they are committed."""
+        self._closing = True
+        for conversation in self._conversations.values():
+            conversation.shut_down()
+
+    def _message(self, message: Incoming) -> list[int]:
+        command = parse_command(message.text, self._bot)
+        if not self._is_served(message, is_command=command is not None) or command == "foreign":
+            return [message.update_id]
+        place = Place(message.key, message.private, None if message.private else message.message_id)
+        if command is not None:
+            return self._command(command, message, place)
+        if not message.text.strip():
+            self._notify(place, "I can read text only, so far.")
+            return [message.update_id]
+        return self._post(Question(message.update_id, place, message.text))
+
+    def _is_served(self, message: Incoming, *, is_command: bool) -> bool:
+        if not self._access.hears(message, is_command=is_command):
+            return False
+        if self._access.admits(message.user_id):
+            return True
+        if message.user_id not in self._strangers and len(self._strangers) < _REMEMBERED_STRANGERS:
+            self._strangers.add(message.user_id)
+            log.warning("access.refused", user_id=message.user_id, hint="to serve them, add the id to access.allow")
+        return False
+
+    def _stop_pressed(self, pressed: StopPressed) -> None:
+        # A draft lives in a private chat, whose id is the user's: the only one who can press its button.
+        conversation = self._conversations.get(pressed.key)
+        if conversation is not None and self._access.admits(pressed.key.chat_id):
+            conversation.press_stop(pressed.draft_id)
+
+    def _command(self, command: Command, message: Incoming, place: Place) -> list[int]:
+        if command.name == "stop":
+            return [message.update_id, *self._stop(place)]
+        if command.name == "new":
+            return [*self._stop(place, quiet=True), *self._post(Clear(message.update_id, place))]
+        texts = {"start": START, "help": HELP}
+        unknown = f"I don't know /{command.name}. /help tells what I know."
+        self._notify(place, texts.get(command.name, unknown))
+        return [message.update_id]
+
+    def _stop(self, place: Place, *, quiet: bool = False) -> list[int]:
+        """Stop the answer and drop what waits; returns the update ids of what was dropped."""
+        conversation = self._conversations.get(place.key)
+        stopped, dropped = conversation.stop() if conversation is not None else (False, [])
+        if not stopped and not quiet:
+            self._notify(place, "There is nothing to stop.")
+        return [task.update_id for task in dropped]
+
+    def _post(self, task: Question | Clear) -> list[int]:
+        key = task.place.key
+        conversation = self._conversations.get(key)
+        if conversation is None:
+            conversation = self._conversations[key] = Conversation(key, self._services)
+            conversation.post(task)
+            self._nursery.start_soon(self._run, key, conversation)
+            return []
+        return [] if conversation.post(task) else [task.update_id]
+
+    async def _run(self, key: ConversationKey, conversation: Conversation) -> None:
+        try:
+            await conversation.run()
+        finally:
+            del self._conversations[key]
+
+    def _notify(self, place: Place, text: str) -> None:
+        self._services.screen.notify(place, FormattedText(text))

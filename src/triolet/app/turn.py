@@ -1,0 +1,108 @@
+"""One turn: a question, three tasks, one answer.
+
+    provider task  --memory channel: batches of stream events-->  coalescer task
+                                                                    owns the answer's text
+                                                                    Latest: one slot + wake-up
+                                          transport task  <-- take_frame, synchronous --+
+
+All three live in one nursery in one cancel scope. A stop, a new conversation, a time-out, a shutdown: each cancels
+that scope, and nothing else. When the model has said all, the coalescer cancels the transport's own scope instead.
+What happens next is the same in every case: the commit, the only part that is shielded, and for 2 seconds at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import attrs
+import structlog
+import trio
+
+from triolet.core.coalescer import Coalescer
+from triolet.core.conversation import Ending
+from triolet.core.ending import final_message
+from triolet.core.events import Batch
+from triolet.errors import ProviderError
+from triolet.transports import Transport
+from triolet.transports.latest import Latest
+
+log = structlog.get_logger()
+
+COMMIT_SECONDS = 2.0
+
+Ask: TypeAlias = Callable[[Callable[[Batch], None]], Awaitable[None]]
+"""Asks the model, and emits what it says; raises `ProviderError`."""
+
+Record: TypeAlias = Callable[["Turn"], Awaitable[None]]
+"""Stores the turn that has ended."""
+
+
+@attrs.define(eq=False)
+class Turn:
+    """The state that the three tasks share, and the one way to stop them."""
+
+    transport: Transport
+    coalescer: Coalescer = attrs.Factory(Coalescer)
+    scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
+    ending: Ending | None = None
+    detail: str = ""
+
+    def stop(self, ending: Ending, detail: str = "") -> None:
+        """Stop, if the turn has not ended yet; the first reason is the one that counts."""
+        if self.ending is None:
+            self.ending, self.detail = ending, detail
+            self.scope.cancel(reason=ending.value)
+
+
+async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
+    """Returns when the answer is committed: given to the outbox, and recorded."""
+    to_coalescer, from_provider = trio.open_memory_channel[Batch](math.inf)
+    latest = Latest(turn.coalescer)
+    window = trio.CancelScope()
+    try:
+        with turn.scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_run_provider, turn, ask, to_coalescer)
+                nursery.start_soon(_run_coalescer, turn, from_provider, latest, window)
+                nursery.start_soon(_run_transport, turn.transport, latest, window)
+    except* Exception as problem:  # the one place: a mistake of ours ends this turn, visibly, and no other
+        log.exception("turn.failed", exc_info=problem)
+        turn.ending, turn.detail = Ending.FAILED, "an internal error"
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + COMMIT_SECONDS):
+            await _commit(turn, record)
+
+
+async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChannel[Batch]) -> None:
+    # The channel is not bounded: a slow screen must not hold up the model, and the coalescer only copies.
+    with to_coalescer:
+        try:
+            await ask(to_coalescer.send_nowait)
+        except ProviderError as error:
+            log.warning("turn.provider_failed", problem=str(error))
+            turn.detail = str(error)
+
+
+async def _run_coalescer(
+    turn: Turn, from_provider: trio.MemoryReceiveChannel[Batch], latest: Latest, window: trio.CancelScope
+) -> None:
+    async with from_provider:
+        async for batch in from_provider:
+            turn.coalescer.receive(batch)
+            latest.announce()
+    turn.ending = turn.coalescer.ending
+    window.cancel(reason="complete")
+
+
+async def _run_transport(transport: Transport, latest: Latest, window: trio.CancelScope) -> None:
+    with window:
+        await transport.run(latest)
+
+
+async def _commit(turn: Turn, record: Record) -> None:
+    if turn.ending is None:  # cancelled from outside
+        turn.ending = Ending.SHUTDOWN
+    turn.transport.commit(final_message(turn.coalescer.text, turn.ending, turn.detail))
+    await record(turn)

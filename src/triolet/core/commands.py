@@ -1,0 +1,51 @@
+"""Commands, and who may speak: what a message from Telegram is to the bot.
+
+Source: https://core.telegram.org/bots/features#commands. Access fails closed: only numeric user ids that the
+configuration names are served, anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Literal
+
+import attrs
+
+from triolet.core.updates import BotIdentity, Incoming
+
+_COMMAND = re.compile(r"/([a-z0-9_]{1,32})(?:@(\w+))?(?:\s+(.*))?\Z", re.IGNORECASE | re.DOTALL)
+
+
+@attrs.frozen
+class Command:
+    """``/name argument``; the name is in lower case."""
+
+    name: str
+    argument: str
+
+
+def parse_command(text: str, bot: BotIdentity) -> Command | Literal["foreign"] | None:
+    """The command in the text; ``"foreign"`` if it is for another bot, None if the text is no command."""
+    match = _COMMAND.match(text)
+    if match is None:
+        return None
+    name, addressee, argument = match.groups()
+    if addressee and addressee.lower() != bot.username.lower():
+        return "foreign"
+    return Command(name.lower(), (argument or "").strip())
+
+
+@attrs.frozen
+class Access:
+    """Who is served. ``respond`` is what a group's message must be: a mention, a reply or a command; or anything."""
+
+    allow: Collection[int]
+    respond: Literal["mention", "all"]
+
+    def admits(self, user_id: int) -> bool:
+        return user_id in self.allow
+
+    def hears(self, message: Incoming, *, is_command: bool) -> bool:
+        """Whether an admitted user's message is meant for the bot."""
+        return message.private or message.addressed or is_command or self.respond == "all"

@@ -1,0 +1,64 @@
+"""What of a conversation fits into the next request.
+
+Tokens are estimated from characters, because exact counting needs each model's tokeniser; the estimate is
+corrected by what the provider reports. Rules:
+
+1. The system prompt and the last user message always go, however long they are.
+2. Whole turns (a user's message and all that answers it) are dropped, the oldest first; a turn is never cut,
+   so that no tool result loses its call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from triolet.core.conversation import Message
+
+_PER_MESSAGE = 4  # tokens of framing that every dialect spends on a message
+
+
+@attrs.frozen
+class TokenEstimate:
+    """How many characters this model takes for one token; 3.3 is a cautious mean over languages."""
+
+    characters_per_token: float = 3.3
+
+    def tokens(self, messages: Sequence[Message], system_prompt: str = "") -> int:
+        characters = len(system_prompt) + sum(len(message.text) for message in messages)
+        return int(characters / self.characters_per_token) + _PER_MESSAGE * (len(messages) + 1)
+
+    def corrected(self, characters: int, reported_tokens: int) -> TokenEstimate:
+        """Half-way to what a request of that many characters really took; small requests tell nothing."""
+        if characters < 1000 or reported_tokens <= 0:
+            return self
+        measured = min(max(characters / reported_tokens, 0.5), 8.0)
+        return TokenEstimate((self.characters_per_token + measured) / 2)
+
+
+def turns(messages: Sequence[Message]) -> list[list[Message]]:
+    """The messages in groups that belong together: each begins with a user's message (but maybe the first)."""
+    groups: list[list[Message]] = []
+    for message in messages:
+        if message.role == "user" or not groups:
+            groups.append([])
+        groups[-1].append(message)
+    return groups
+
+
+def fit(
+    messages: Sequence[Message],
+    *,
+    context_tokens: int,
+    system_prompt: str = "",
+    estimate: TokenEstimate = TokenEstimate(),
+) -> list[Message]:
+    """The newest whole turns whose estimate is at most ``context_tokens``, the last turn in any case."""
+    kept: list[Message] = []
+    for turn in reversed(turns(messages)):
+        longer = turn + kept
+        if kept and estimate.tokens(longer, system_prompt) > context_tokens:
+            break
+        kept = longer
+    return kept

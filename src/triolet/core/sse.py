@@ -1,0 +1,97 @@
+"""Server-sent events, bytes in and events out.
+
+Source: the WHATWG HTML standard, section 9.2 "Server-sent events". Rules:
+
+1. Lines end with LF, CRLF or CR; a CR at the end of a chunk may be half of a CRLF.
+2. ``data`` lines of one event are joined by LF; an event without data is not dispatched.
+3. A line that begins with a colon is a comment; unknown fields are ignored.
+4. Bytes are decoded as UTF-8 only when their line is complete, so no chunking can cut a character.
+5. An event that is not followed by a blank line when the stream ends is incomplete, and dropped.
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+from triolet.errors import RemoteProtocolError
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+@attrs.frozen
+class ServerSentEvent:
+    """One dispatched event; ``name`` is "message" where the server named none."""
+
+    name: str
+    data: str
+
+
+class SSEDecoder:
+    """Feed it chunks of any size; it returns the events that they complete.
+
+    Raises:
+        RemoteProtocolError: a line or an event is longer than ``max_size`` bytes.
+    """
+
+    def __init__(self, *, max_size: int = 4 * 1024 * 1024) -> None:
+        self._max_size = max_size
+        self._tail = bytearray()
+        self._after_cr = False
+        self._at_start = True
+        self._name = ""
+        self._data: list[str] = []
+        self._data_size = 0
+
+    def receive_data(self, chunk: bytes) -> list[ServerSentEvent]:
+        events: list[ServerSentEvent] = []
+        for line in self._lines(chunk):
+            event = self._line(line)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        if self._after_cr and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = False
+        searched = len(self._tail)
+        self._tail += chunk
+        if len(self._tail) > self._max_size and not _LINE_END.search(self._tail, searched):
+            raise RemoteProtocolError(f"a server-sent line is longer than {self._max_size} bytes")
+        # Only new bytes can end a line: looking at the old ones again would make one long line quadratic.
+        first = _LINE_END.search(self._tail, searched)
+        if first is None:
+            return []
+        self._after_cr = self._tail.endswith(b"\r")
+        head, rest = bytes(self._tail[: first.start()]), bytes(self._tail[first.end() :])
+        *lines, tail = _LINE_END.split(rest)
+        self._tail = bytearray(tail)
+        return [head, *lines]
+
+    def _line(self, raw: bytes) -> ServerSentEvent | None:
+        line = raw.decode("utf-8", errors="replace")
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+        if not line:
+            return self._dispatch()
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._add_data(value)
+        elif field == "event":
+            self._name = value
+        return None
+
+    def _add_data(self, value: str) -> None:
+        self._data_size += len(value)
+        if self._data_size > self._max_size:
+            raise RemoteProtocolError(f"a server-sent event is longer than {self._max_size} bytes")
+        self._data.append(value)
+
+    def _dispatch(self) -> ServerSentEvent | None:
+        name, data = self._name, self._data
+        self._name, self._data, self._data_size = "", [], 0
+        return ServerSentEvent(name or "message", "\n".join(data)) if data else None

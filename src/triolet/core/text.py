@@ -1,0 +1,106 @@
+"""Text as Telegram counts it: entities in UTF-16 units, lengths in code points; the one place that knows both.
+
+Sources: https://core.telegram.org/api/entities (offsets and lengths in UTF-16 code units) and the Bot API's
+sendMessage (1 to 4096 characters after entity parsing; the server counts code points).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+MESSAGE_LIMIT = 4096
+"""Code points that one message holds."""
+
+
+def utf16_length(text: str) -> int:
+    """The length of the text in UTF-16 code units."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+def utf16_slice(text: str, offset: int, length: int) -> str:
+    """The part of the text that an entity covers; a range outside the text covers less, or nothing."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    return units[2 * offset : 2 * (offset + length)].decode("utf-16-le", "replace")
+
+
+@attrs.frozen
+class Entity:
+    """A formatted range of a text; ``offset`` and ``length`` are in UTF-16 code units."""
+
+    type: str
+    offset: int
+    length: int
+
+    def to_json(self) -> dict[str, Any]:
+        return attrs.asdict(self)
+
+
+@attrs.frozen
+class FormattedText:
+    """A text and the formatting on it, as one message shows them."""
+
+    text: str
+    entities: tuple[Entity, ...] = ()
+
+    @property
+    def plain(self) -> FormattedText:
+        return FormattedText(self.text)
+
+
+def italic(text: str) -> FormattedText:
+    return FormattedText(text, (Entity("italic", 0, utf16_length(text)),))
+
+
+def join(parts: Iterable[FormattedText], separator: str = "\n\n") -> FormattedText:
+    """The parts that have text, one after the other, each with its formatting moved to its place."""
+    text, entities = "", []
+    for part in parts:
+        if not part.text:
+            continue
+        text += separator if text else ""
+        start = utf16_length(text)
+        entities += [attrs.evolve(entity, offset=entity.offset + start) for entity in part.entities]
+        text += part.text
+    return FormattedText(text, tuple(entities))
+
+
+def split_place(text: str, limit: int = MESSAGE_LIMIT) -> int:
+    """Where to cut a text that is longer than ``limit`` code points: after a paragraph, a line or a word.
+
+    A cut in the first half would waste the message, so it is made at ``limit`` instead.
+    """
+    if len(text) <= limit:
+        return len(text)
+    for separator in ("\n\n", "\n", " "):
+        place = text.rfind(separator, limit // 2, limit)
+        if place >= 0:
+            return place + len(separator)
+    return limit
+
+
+def split_message(message: FormattedText, limit: int = MESSAGE_LIMIT) -> list[FormattedText]:
+    """The message in parts of at most ``limit`` code points; together they are the text, character by character.
+
+    An entity that crosses a cut goes on in the next part.
+    """
+    parts: list[FormattedText] = []
+    rest = message
+    while len(rest.text) > limit:
+        place = split_place(rest.text, limit)
+        units = utf16_length(rest.text[:place])
+        parts.append(FormattedText(rest.text[:place], _clip(rest.entities, 0, units)))
+        rest = FormattedText(rest.text[place:], _clip(rest.entities, units, utf16_length(rest.text)))
+    return [*parts, rest]
+
+
+def _clip(entities: Iterable[Entity], start: int, end: int) -> tuple[Entity, ...]:
+    """What of the entities lies between two places, counted from the first of them."""
+    clipped = []
+    for entity in entities:
+        first, last = max(entity.offset, start), min(entity.offset + entity.length, end)
+        if first < last:
+            clipped.append(attrs.evolve(entity, offset=first - start, length=last - first))
+    return tuple(clipped)

@@ -1,0 +1,163 @@
+"""Updates of the Bot API, as the conversation understands them.
+
+Sources: https://core.telegram.org/bots/api#update and #messagegenerationstopped. What is malformed or of no use
+becomes `Ignored` with the reason: an update must never stop the poller.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import attrs
+import msgspec
+
+from triolet.core.conversation import ConversationKey
+from triolet.core.ports import RawUpdate
+from triolet.core.text import utf16_slice
+
+ALLOWED_UPDATES = ("message", "stopped_message_generation")
+"""What getUpdates asks for: exactly what `parse_update` understands."""
+
+
+@attrs.frozen
+class BotIdentity:
+    """Who we are, from getMe."""
+
+    user_id: int
+    username: str
+
+
+@attrs.frozen
+class Incoming:
+    """A message for the bot. In a group, ``addressed`` says that it mentions or answers the bot.
+
+    ``text`` is empty for anything that is not text.
+    """
+
+    update_id: int
+    key: ConversationKey
+    user_id: int
+    message_id: int
+    private: bool
+    addressed: bool
+    text: str
+
+
+@attrs.frozen
+class StopPressed:
+    """The native Stop button of a draft was pressed. Telegram names no user, for drafts live in private chats."""
+
+    update_id: int
+    key: ConversationKey
+    draft_id: int
+
+
+@attrs.frozen
+class Ignored:
+    update_id: int
+    why: str
+
+
+Update: TypeAlias = Incoming | StopPressed | Ignored
+
+
+class _User(msgspec.Struct):
+    id: int
+    is_bot: bool = False
+
+
+class _Chat(msgspec.Struct):
+    id: int
+    type: Literal["private", "group", "supergroup", "channel"]
+
+
+class _Entity(msgspec.Struct):
+    type: str
+    offset: int
+    length: int
+
+
+class _Reply(msgspec.Struct):
+    from_: _User | None = msgspec.field(name="from", default=None)
+
+
+class _Message(msgspec.Struct):
+    message_id: int
+    chat: _Chat
+    from_: _User | None = msgspec.field(name="from", default=None)
+    sender_chat: _Chat | None = None
+    message_thread_id: int | None = None
+    is_topic_message: bool = False
+    reply_to_message: _Reply | None = None
+    text: str = ""
+    entities: list[_Entity] = []
+
+
+class _Stopped(msgspec.Struct):
+    chat: _Chat
+    draft_id: int | str
+    message_thread_id: int | None = None
+
+
+class _Update(msgspec.Struct):
+    message: _Message | None = None
+    stopped_message_generation: _Stopped | None = None
+
+
+def parse_update(raw: RawUpdate, bot: BotIdentity) -> Update:
+    """Never raises for any JSON object that has an ``update_id``."""
+    update_id = raw["update_id"]
+    try:
+        update = msgspec.convert(raw, _Update)
+        if update.message is not None:
+            return _message(update_id, update.message, bot)
+        if update.stopped_message_generation is not None:
+            return _stopped(update_id, update.stopped_message_generation)
+    except (msgspec.ValidationError, ValueError) as error:
+        return Ignored(update_id, f"malformed: {error}")
+    return Ignored(update_id, "of a kind that is not asked for")
+
+
+def _message(update_id: int, message: _Message, bot: BotIdentity) -> Update:
+    sender = message.from_
+    if sender is None or sender.is_bot or message.sender_chat is not None:
+        return Ignored(update_id, "not from a person")
+    if message.chat.type == "channel":
+        return Ignored(update_id, "from a channel")
+    # A reply in a group without topics carries a thread id too; only topics are conversations of their own.
+    thread_id = message.message_thread_id if message.is_topic_message else None
+    return Incoming(
+        update_id,
+        ConversationKey(message.chat.id, thread_id),
+        user_id=sender.id,
+        message_id=message.message_id,
+        private=message.chat.type == "private",
+        addressed=_is_addressed(message, bot),
+        text=_without_mention(message, bot),
+    )
+
+
+def _stopped(update_id: int, stopped: _Stopped) -> Update:
+    key = ConversationKey(stopped.chat.id, stopped.message_thread_id)
+    # Documented as an integer, seen as a string: take both.
+    return StopPressed(update_id, key, int(stopped.draft_id))
+
+
+def _is_addressed(message: _Message, bot: BotIdentity) -> bool:
+    reply = message.reply_to_message
+    if reply is not None and reply.from_ is not None and reply.from_.id == bot.user_id:
+        return True
+    return any(_is_mention(message, entity, bot) for entity in message.entities)
+
+
+def _is_mention(message: _Message, entity: _Entity, bot: BotIdentity) -> bool:
+    covered = utf16_slice(message.text, entity.offset, entity.length)
+    return entity.type == "mention" and covered.lower() == f"@{bot.username}".lower()
+
+
+def _without_mention(message: _Message, bot: BotIdentity) -> str:
+    """The text without a mention of the bot at its beginning, which is an address and no content."""
+    for entity in message.entities:
+        if entity.offset == 0 and _is_mention(message, entity, bot):
+            return message.text[entity.length :].lstrip(" ,:")
+    return message.text

@@ -1,0 +1,1 @@
+"""THE DRAINS: connections that a cancel leaves whole, the HTTP seam, and the redaction of secrets."""

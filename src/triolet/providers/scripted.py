@@ -1,0 +1,175 @@
+"""A model that follows a script: the deterministic provider of the demo and of tests.
+
+A script is a function from a request to steps; it is asked anew for every request. Times are Trio's, so a virtual
+clock plays a minute's script in no time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from triolet.core.events import (
+    Batch,
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    StreamEvent,
+    TextDelta,
+    ToolCallDelta,
+    UsageReported,
+)
+from triolet.core.ports import ModelRequest
+from triolet.errors import ProviderError
+
+
+@attrs.frozen
+class Say:
+    """Emit these events as one batch, as one read of a socket would bring them."""
+
+    events: Batch
+
+    @classmethod
+    def text(cls, text: str) -> Say:
+        return cls((TextDelta(text),))
+
+    @classmethod
+    def reasoning(cls, text: str) -> Say:
+        return cls((ReasoningDelta(text),))
+
+    @classmethod
+    def tool_call(cls, name: str, arguments: str, *, index: int = 0, call_id: str = "call_1") -> Say:
+        return cls((ToolCallDelta(index, call_id, name, arguments),))
+
+    @classmethod
+    def usage(cls, input_tokens: int, output_tokens: int) -> Say:
+        return cls((UsageReported(input_tokens, output_tokens),))
+
+
+@attrs.frozen
+class Pause:
+    """Say nothing for a while."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Fail:
+    """Break off with this error."""
+
+    error: ProviderError
+
+
+@attrs.frozen
+class Hang:
+    """Say nothing any more, and do not end."""
+
+
+@attrs.frozen
+class Cut:
+    """End without a terminal event, as a broken connection does that looks like an orderly one."""
+
+
+@attrs.frozen
+class End:
+    """End as a model does. A script that runs out ends with ``stop``."""
+
+    reason: FinishReason = "stop"
+
+
+Step: TypeAlias = Say | Pause | Fail | Hang | Cut | End
+Script: TypeAlias = Callable[[ModelRequest], Iterable[Step]]
+
+
+class ScriptedProvider:
+    """Follows the script, and remembers what it was asked and how each stream ended.
+
+    ``requests`` are the requests in order; ``open_streams`` counts those that have not ended yet.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.requests: list[ModelRequest] = []
+        self.open_streams = 0
+
+    async def stream(self, request: ModelRequest, emit: Callable[[Batch], None]) -> None:
+        """As `core.ports.Provider.stream`."""
+        self.requests.append(request)
+        self.open_streams += 1
+        try:
+            await trio.lowlevel.checkpoint()
+            await self._follow(self._script(request), emit)
+        finally:
+            self.open_streams -= 1
+
+    async def _follow(self, steps: Iterable[Step], emit: Callable[[Batch], None]) -> None:
+        for step in steps:
+            if isinstance(step, Say):
+                emit(step.events)
+            elif isinstance(step, Pause):
+                await trio.sleep(step.seconds)
+            elif isinstance(step, Fail):
+                raise step.error
+            elif isinstance(step, Hang):
+                await trio.sleep_forever()
+            elif isinstance(step, Cut):
+                return
+            else:
+                emit((Finished(step.reason),))
+                return
+        emit((Finished("stop"),))
+
+
+def speak(text: str, *, tokens_per_second: float = 25.0, first_after: float = 0.4) -> Iterator[Step]:
+    """Steps that say a text as a model would: a token of about a word at a time, evenly."""
+    yield Pause(first_after)
+    tokens = re.findall(r"\s*\S+|\s+\Z", text)
+    for token in tokens:
+        yield Say.text(token)
+        yield Pause(1 / tokens_per_second)
+    yield Say((UsageReported(input_tokens=len(text) // 4, output_tokens=len(tokens)), Finished("stop")))
+
+
+STORY = """\
+Three musicians shared a house with one front door and one clock.
+
+The first, a violin, spoke without pause: whatever came to her mind she played at once, note after note, and never \
+asked whether anybody kept up. The second, a viola, listened to her and remembered everything. He never hurried and \
+never forgot, and whenever somebody asked what the tune was so far, he could tell it whole. The third, a cello, stood \
+at the window. The street below was strict: nobody was allowed to call out more than a few times in a breath. So he \
+waited for his moment, turned to the viola, took the newest version of the tune, and sang that.
+
+One evening somebody in the street raised a hand. "Stop," they said. And because the three shared one door and one \
+clock, all of them stopped within the same heartbeat. The viola wrote down what had been played, the cello left it on \
+the window sill, and nothing was lost.
+
+That is all there is to a triolet: three notes in the time of two."""
+
+GREETING = """\
+Hello! I am the scripted demo provider: no model, no network, only a script that speaks at the pace of a model. \
+Ask me for a story, and press a key while I tell it: I stop at once, and what I said so far stays."""
+
+
+def demo_script(request: ModelRequest) -> Iterable[Step]:
+    """What the demo says: a story to whoever asks for one, an introduction, or an echo with the turn's number."""
+    asked = [message.text for message in request.messages if message.role == "user"]
+    question = asked[-1] if asked else ""
+    if "story" in question.lower():
+        return speak(STORY)
+    if len(asked) == 1:
+        return speak(GREETING)
+    return speak(f"You said: {question.strip()[:2000]}\n\nThat was message {len(asked)} of this conversation.")
+
+
+def constant(*steps: Step) -> Script:
+    """A script that answers every request with the same steps."""
+    return lambda _request: steps
+
+
+def events(*said: StreamEvent) -> Say:
+    """One batch of any events."""
+    return Say(said)

@@ -1,0 +1,220 @@
+"""The outbox: the one owner of every Bot API call about messages.
+
+It holds calls, not answers: the one in flight, and the lasting messages that wait. Callers decide what to show; the
+outbox decides when a call may go, makes it in a task of its own, and knows its outcome even if the caller has been
+cancelled meanwhile: abandoning a request would make a known outcome unknown, and the draft would appear all the same.
+
+What a turn does with it::
+
+    await outbox.wait_slot(bubble, Cost.DRAFT, Priority.FRAME)   # the budget has room, nothing goes before
+    outcome = await outbox.show(draft_call(bubble, text))        # bound to the newest text, sent at once
+    outbox.commit(bubble, message)                               # synchronous: delivered in the outbox's own time
+    await outbox.wait_settled(bubble)                            # delivered, or known to be impossible
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+
+import attrs
+import structlog
+import trio
+
+from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
+from triolet.core.delivery import (
+    NEVER_LEFT,
+    Bubble,
+    Call,
+    Delivered,
+    Delivery,
+    Outcome,
+    Place,
+    Refused,
+    State,
+    Unknown,
+)
+from triolet.core.lane import Lane
+from triolet.core.text import FormattedText, split_message
+from triolet.errors import TelegramError, TelegramOutcomeUnknown, TelegramUnreachable, TooManyRequests
+from triolet.telegram.client import CALL_TIMEOUT, DRAFT_TIMEOUT, BotApi
+
+log = structlog.get_logger()
+
+
+_UNDER_WAY = Unknown("the call is under way")
+
+
+class _Change:
+    """Wakes all that wait for the next change of a lane."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    def announce(self) -> None:
+        self._event.set()
+        self._event = trio.Event()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+@attrs.define(eq=False)
+class _ChatLane:
+    """A lane, and who waits for it."""
+
+    lane: Lane
+    change: _Change = attrs.Factory(_Change)
+    delivering: bool = False
+
+    async def wait_idle(self) -> None:
+        await _wait_for(self, _once(lambda: not self.lane.has_lasting))
+
+
+@attrs.define(eq=False)
+class _Flight:
+    """A call in the air; ``outcome`` is there when it has landed."""
+
+    landed: trio.Event = attrs.Factory(trio.Event)
+    outcome: Outcome = _UNDER_WAY
+
+
+OnSettled: TypeAlias = Callable[[Delivery], None]
+
+
+class Outbox:
+    """Made by `open_outbox`."""
+
+    def __init__(self, api: BotApi, nursery: trio.Nursery, first_draft_id: int) -> None:
+        self._api = api
+        self._nursery = nursery
+        self._next_draft_id = first_draft_id
+        self._overall = open_overall()
+        self._chats: dict[int, _ChatLane] = {}
+
+    def open_bubble(self, place: Place) -> Bubble:
+        """A message to be; its draft id is used for no other."""
+        bubble = Bubble(place, self._next_draft_id)
+        self._next_draft_id += 1
+        return bubble
+
+    async def wait_slot(self, bubble: Bubble, cost: Cost, priority: Priority) -> None:
+        """Returns when an interim call of that cost may begin; make it before the next checkpoint."""
+        chat = self._chat(bubble)
+        await _wait_for(chat, lambda now: chat.lane.interim_at(now, cost, priority))
+
+    async def show(self, call: Call) -> Outcome:
+        """Make an interim call in a slot just waited for. Cancelling ends the waiting, not the call."""
+        flight = self._begin(self._chat(call.bubble), call)
+        await flight.landed.wait()
+        return flight.outcome
+
+    def commit(self, bubble: Bubble, message: FormattedText) -> None:
+        """Make the bubble show this message for good, in as many parts as it takes, in order.
+
+        No frame of it may be shown from now on.
+        """
+        chat = self._chat(bubble)
+        for number, part in enumerate(split_message(message)):
+            bubble.unsettled += 1
+            target = bubble if number == 0 else self.open_bubble(bubble.place)
+            chat.lane.commit(Delivery(target, part, owner=bubble))
+        if not chat.delivering:
+            chat.delivering = True
+            self._nursery.start_soon(self._deliver, chat)
+
+    async def wait_settled(self, bubble: Bubble) -> None:
+        """Returns when every part of what was committed is delivered, uncertain or dead."""
+        await _wait_for(self._chat(bubble), _once(lambda: not bubble.unsettled))
+
+    async def wait_idle(self) -> None:
+        """Returns when no lasting message waits anywhere."""
+        for chat in list(self._chats.values()):
+            await chat.wait_idle()
+
+    def _chat(self, bubble: Bubble) -> _ChatLane:
+        place = bubble.place
+        chat = self._chats.get(place.key.chat_id)
+        if chat is None:
+            budget = ChatBudget.open(private=place.private, overall=self._overall)
+            chat = self._chats[place.key.chat_id] = _ChatLane(Lane(budget))
+        return chat
+
+    def _begin(self, chat: _ChatLane, call: Call) -> _Flight:
+        chat.lane.begin(call)
+        flight = _Flight()
+        self._nursery.start_soon(self._fly, chat, call, flight)
+        return flight
+
+    async def _fly(self, chat: _ChatLane, call: Call, flight: _Flight) -> None:
+        outcome = await self._attempt(call)
+        saturated = self._overall.free_at(0.0, reserve=True) == math.inf
+        flight.outcome = chat.lane.end(call, outcome, trio.current_time())
+        flight.landed.set()
+        _announce(self._chats.values() if saturated else [chat])
+
+    async def _attempt(self, call: Call) -> Outcome:
+        seconds = DRAFT_TIMEOUT if call.cost is Cost.DRAFT else CALL_TIMEOUT
+        try:
+            return Delivered(await self._api.call(call.method, call.params, timeout=seconds))
+        except TooManyRequests as error:
+            log.warning("outbox.flood", method=call.method, retry_after=error.retry_after)
+            return Refused(error.code, error.description, error.retry_after)
+        except TelegramError as error:
+            return Refused(error.code, error.description)
+        except TelegramUnreachable as error:
+            return Refused(NEVER_LEFT, str(error))
+        except TelegramOutcomeUnknown as error:
+            return Unknown(str(error))
+
+    async def _deliver(self, chat: _ChatLane) -> None:
+        while chat.lane.has_lasting:
+            await _wait_for(chat, chat.lane.lasting_at)
+            call = chat.lane.next_lasting()
+            flight = self._begin(chat, call)
+            await flight.landed.wait()
+            settled = chat.lane.settle(call, flight.outcome, trio.current_time())
+            if settled is not None:
+                settled.owner.unsettled -= 1
+                _report(settled)
+                chat.change.announce()
+        chat.delivering = False
+
+
+async def _wait_for(chat: _ChatLane, free_at: Callable[[float], float]) -> None:
+    """Returns when the time that ``free_at`` tells has come; it is asked again after every change of the lane."""
+    while (when := free_at(now := trio.current_time())) > now:
+        with trio.move_on_at(when):
+            await chat.change.wait()
+
+
+def _once(condition: Callable[[], bool]) -> Callable[[float], float]:
+    """For `_wait_for`: at the change after which the condition holds."""
+    return lambda now: now if condition() else math.inf
+
+
+def _announce(chats: Iterable[_ChatLane]) -> None:
+    for chat in chats:
+        chat.change.announce()
+
+
+def _report(delivery: Delivery) -> None:
+    if delivery.state is State.DELIVERED:
+        return
+    chat_id = delivery.bubble.place.key.chat_id
+    log.error("outbox.undelivered", state=delivery.state.value, chat_id=chat_id, reason=delivery.reason)
+
+
+@asynccontextmanager
+async def open_outbox(api: BotApi, *, first_draft_id: int | None = None) -> AsyncIterator[Outbox]:
+    """The outbox of one bot. Leaving it cancels the calls in flight; `Outbox.wait_idle` first, to lose nothing.
+
+    Draft ids start at a random place, so that two runs of the bot hardly ever use the same one.
+    """
+    first = secrets.randbits(47) + 1 if first_draft_id is None else first_draft_id
+    async with trio.open_nursery() as nursery:
+        yield Outbox(api, nursery, first)
+        nursery.cancel_scope.cancel(reason="the outbox closes")

@@ -1,0 +1,32 @@
+"""`Latest`: the one slot between coalescer and transport, and its wake-up.
+
+A memory channel is first in, first out: it cannot swap a waiting frame for a newer one. Here nothing waits: a
+transport takes the newest frame at the moment it can show one, and sleeps for as long as there is nothing to show.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from triolet.core.coalescer import Coalescer, Frame
+
+
+class Latest:
+    def __init__(self, coalescer: Coalescer) -> None:
+        self._coalescer = coalescer
+        self._newer = trio.Event()
+
+    def take_frame(self) -> Frame:
+        return self._coalescer.take_frame()
+
+    def announce(self) -> None:
+        """There may be newer text: wakes whoever waits for it."""
+        if self._newer.statistics().tasks_waiting:
+            self._newer.set()
+            self._newer = trio.Event()
+
+    async def wait_newer(self, than: Frame, until: float) -> None:
+        """Returns at ``until``, or when there is newer text than that frame's."""
+        with trio.move_on_at(until):
+            while self._coalescer.revision == than.revision:
+                await self._newer.wait()
