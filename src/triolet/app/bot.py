@@ -69,7 +69,7 @@ async def serve_bot(
     *,
     executor: Executor,
     connect: Connect = connect_tcp,
-    shutdown: trio.Event | None = None,
+    shutdown: trio.Event,
     task_status: trio.TaskStatus[BotIdentity] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until ``shutdown`` is set or the caller cancels; reports the bot's identity when it is ready.
@@ -79,13 +79,26 @@ async def serve_bot(
     Raises:
         StartError: the token, the API or another poller makes it impossible.
     """
-    async with _open_house(settings, connect, executor) as house:
-        bot = await _introduce(house.calls)
-        problem = await _serve(settings, provider, house, bot, shutdown or trio.Event(), task_status)
-        with trio.move_on_after(DRAIN_SECONDS):
-            await house.outbox.wait_idle()
+    problem: StartError | None = None
+    try:
+        async with _open_house(settings, connect, executor) as house:
+            bot = await _introduce(house.calls)
+            problem = await _serve(settings, provider, house, bot, shutdown, task_status)
+            with trio.move_on_after(DRAIN_SECONDS):
+                await house.outbox.wait_idle()
+    except* StartError as group:
+        problem = _first(group)
     if problem is not None:
         raise problem
+
+
+def _first(group: BaseExceptionGroup[StartError]) -> StartError:
+    """The error itself: what nurseries wrap around it is nobody's business outside."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, StartError)  # noqa: S101  # what `except*` selected
+    return error
 
 
 async def _serve(
