@@ -86,7 +86,6 @@ def test_the_contract_of_defaults() -> None:
             "transport": "auto",
             "edit_interval": 1.0,
             "draft_interval": 0.2,
-            "buffer_threshold": 40,
             "cursor": " ▉",
         },
         "limits": {"max_turns": 200, "queue_per_chat": 5},
@@ -219,11 +218,24 @@ def test_texts_read_the_environment(file: Path, written: str, meant: str) -> Non
     assert load(file, environ=environ).model.system_prompt == meant
 
 
-@pytest.mark.parametrize("written", ["", "[model]\napi_key = '${ABSENT}'\n"])
-def test_scripted_needs_no_key(file: Path, written: str) -> None:
-    file.write_text(written)
-    settings = load(file, environ={"TELEGRAM_BOT_TOKEN": "1:TEST"}, overrides={"model.provider": "scripted"})
-    assert settings.model.api_key == Secret("")
+SCRIPTED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
+    "file": ("provider = 'scripted'", {}, {}),
+    "variable in the file": ("provider = '${WHICH}'", {"WHICH": "scripted"}, {}),
+    "part of a variable": ("provider = 'script${END}'", {"END": "ed"}, {}),
+    "environment": ("", {"TRIOLET_MODEL_PROVIDER": "scripted"}, {}),
+    "variable in the environment": ("", {"TRIOLET_MODEL_PROVIDER": "${WHICH}", "WHICH": "scripted"}, {}),
+    "command line": ("provider = 'openai-chat'", {}, {"model.provider": "scripted"}),
+    "variable on the command line": ("", {"WHICH": "scripted"}, {"model.provider": "${WHICH}"}),
+}
+
+
+@pytest.mark.parametrize("key", ["", "api_key = '${ABSENT}'\n"], ids=["by default", "written"])
+@pytest.mark.parametrize("route", SCRIPTED)
+def test_scripted_needs_no_key(file: Path, route: str, key: str) -> None:
+    line, environ, overrides = SCRIPTED[route]
+    file.write_text(f"[model]\n{key}{line}\n")
+    settings = load(file, environ={"TELEGRAM_BOT_TOKEN": "1:TEST", **environ}, overrides=overrides)
+    assert (settings.model.provider, settings.model.api_key) == ("scripted", Secret(""))
 
 
 def test_another_server_may_need_no_key(file: Path) -> None:

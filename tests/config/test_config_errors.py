@@ -38,6 +38,14 @@ IN_THE_FILE = {
     "[model]\ncursor = '_'": "model.cursor: no such key; did you mean streaming.cursor?",
     "[model]\nqqq = 1": "model.qqq: no such key",
     "[streaming]\nformat = 'rich'": "streaming.format: no such key",
+    "[streaming]\nbuffer_threshold = 40": "streaming.buffer_threshold: no such key",
+    "[model]\nprovider = '${'": (
+        'model.provider: "${" is refused: '
+        "${ begins the name of a variable, as in ${NAME}; write $${ for the two characters"
+    ),
+    "[model]\nprovider = '${NOPE}'": (
+        "model.provider: the environment variable NOPE is not set; set it, or write the value here"
+    ),
     "[model]\nname.first = 'x'": 'model.name: {"first": "x"} is refused: write a text, in quotes',
     '[model]\n"a\\nb" = 1': "model.a\\nb: no such key",
     # sections
@@ -75,7 +83,6 @@ IN_THE_FILE = {
     ),
     "[streaming]\nedit_interval = 0.0": "streaming.edit_interval: 0.0 is refused: write a number of seconds above 0",
     "[streaming]\ndraft_interval = 0": "streaming.draft_interval: 0 is refused: write a number of seconds above 0",
-    "[streaming]\nbuffer_threshold = 0": ("streaming.buffer_threshold: 0 is refused: write a whole number, 1 or more"),
     "[limits]\nmax_turns = 0": "limits.max_turns: 0 is refused: write a whole number, 1 or more",
     "[limits]\nqueue_per_chat = 0": "limits.queue_per_chat: 0 is refused: write a whole number, 1 or more",
     "[model]\nname = ' '": 'model.name: " " is refused: write a name',
