@@ -48,6 +48,11 @@ class Supervisor:
         self._strangers: set[int] = set()
         self._closing = False
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being answered, and nothing waits."""
+        return not self._conversations
+
     def dispatch(self, raw: RawUpdate) -> list[int]:
         """Take an update; returns the ids of updates that need no more work."""
         if self._closing:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import structlog
 
 from triolet.net.redact import Redactor
 
+Level: TypeAlias = Literal["debug", "info", "warning"]
+
 _LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "anthropic", "hpack", "h2")
 
 
-def configure(*, secrets: Iterable[str] = (), verbose: bool = False) -> None:
+def configure(*, secrets: Iterable[str] = (), level: Level = "info") -> None:
     """Set up logging for the whole process; ``secrets`` are masked wherever they appear."""
     redact = Redactor(secrets)
     structlog.configure(
@@ -29,7 +31,7 @@ def configure(*, secrets: Iterable[str] = (), verbose: bool = False) -> None:
             _masking(redact),
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     output = logging.StreamHandler()

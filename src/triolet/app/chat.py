@@ -1,0 +1,81 @@
+"""The console chat: the same supervisor, conversation and turn, on the terminal instead of Telegram.
+
+A line is a message. Ctrl-C stops the answer; when there is none, it leaves, as /quit and the input's end do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from typing import Any
+
+import trio
+
+from triolet.app.conversation import Services
+from triolet.app.model import Model
+from triolet.app.supervisor import Supervisor
+from triolet.config import Settings
+from triolet.core.commands import Access
+from triolet.core.ports import Provider
+from triolet.core.updates import BotIdentity
+from triolet.store import open_store, run_inline
+from triolet.transports.console import PROMPT, ConsoleScreen
+from triolet.transports.terminal import Terminal
+
+_PERSON = 1
+
+
+async def run_chat(settings: Settings, provider: Provider, terminal: Terminal) -> None:
+    """Chat until the person leaves; nothing is kept."""
+    async with open_store(":memory:", executor=run_inline) as store, trio.open_nursery() as outer:
+        services = Services(
+            model=Model(provider, settings.model),
+            history=store,
+            screen=ConsoleScreen(terminal),
+            turns=trio.CapacityLimiter(1),
+            queue_limit=settings.limits.queue_per_chat,
+        )
+        async with trio.open_nursery() as conversations:
+            supervisor = Supervisor(conversations, services, Access({_PERSON}, "all"), BotIdentity(0, ""))
+            reading = trio.CancelScope()
+            await outer.start(_obey_interrupts, supervisor, reading)
+            with reading:
+                await _read(terminal, supervisor)
+        outer.cancel_scope.cancel(reason="the person left")
+
+
+async def _read(terminal: Terminal, supervisor: Supervisor) -> None:
+    terminal.write("Write a message. /new begins again, /quit leaves, Ctrl-C stops an answer.\n" + PROMPT)
+    for number in itertools.count(1):
+        line = await terminal.read_line()
+        if line is None:
+            return
+        if line.strip() == "/quit":
+            supervisor.shut_down()
+            return
+        if line.strip():
+            supervisor.dispatch(_update(number, line))
+        else:
+            terminal.write("› ")
+
+
+async def _obey_interrupts(
+    supervisor: Supervisor,
+    reading: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    with trio.open_signal_receiver(signal.SIGINT) as interrupts:
+        task_status.started()
+        async for _ in interrupts:
+            if supervisor.is_idle:
+                reading.cancel(reason="interrupt")
+            else:
+                supervisor.dispatch(_update(0, "/stop"))
+
+
+def _update(number: int, text: str) -> dict[str, Any]:
+    """The line as Telegram would hand it over."""
+    person = {"id": _PERSON, "is_bot": False}
+    message = {"message_id": number, "chat": {"id": _PERSON, "type": "private"}, "from": person, "text": text}
+    return {"update_id": number, "message": message}

@@ -1,0 +1,202 @@
+"""The demo: the Bot API's emulator, the bot as `run` serves it, and a person's side in the terminal.
+
+The bot is the real one: same app, outbox and HTTP over TCP. Only the base URL is the emulator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import attrs
+import trio
+
+from triolet.app.bot import serve_bot
+from triolet.config import AccessSettings, Secret, Settings, StoreSettings, TelegramSettings
+from triolet.core.ports import Provider
+from triolet.emulator import Change, EmulatedTelegram, TelegramServer, open_telegram_server
+from triolet.errors import StartError
+from triolet.store import ThreadExecutor
+from triolet.transports.terminal import Terminal
+
+PERSON = 1001
+TOKEN = "42:demo"
+EXIT_NO_ANSWER = 7
+
+ANSWER_SECONDS = 300.0
+"""How long a scripted person waits for an answer."""
+
+SETTLE_SECONDS = 0.3
+"""After a message with no draft in sight, how long nothing more must come for the answer to count as whole."""
+
+Person: TypeAlias = Callable[[TelegramServer], Awaitable[None]]
+
+
+def demo_settings(settings: Settings, api_base: str) -> Settings:
+    """The settings with the emulator's address and its one person; everything else stays what it is."""
+    return attrs.evolve(
+        settings,
+        telegram=TelegramSettings(token=Secret(TOKEN), api_base=api_base),
+        access=AccessSettings(allow=(PERSON,)),
+        store=StoreSettings(path=Path(":memory:")),
+    )
+
+
+async def run_demo(settings: Settings, provider: Provider, person: Person) -> None:
+    """Serve the bot against an emulator for as long as the person's side runs."""
+    telegram = EmulatedTelegram(token=TOKEN)
+    telegram.add_private_chat(PERSON, "You")
+    shutdown = trio.Event()
+    async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:
+        api_base = await nursery.start(server.serve_tcp)
+        serve = partial(serve_bot, executor=ThreadExecutor(), shutdown=shutdown)
+        bot_ended = trio.Event()
+        await nursery.start(_serve, serve, demo_settings(settings, api_base), provider, bot_ended)
+        await person(server)
+        shutdown.set()
+        await bot_ended.wait()
+        nursery.cancel_scope.cancel(reason="the demo ends")
+
+
+async def _serve(
+    serve: Callable[..., Awaitable[None]],
+    settings: Settings,
+    provider: Provider,
+    ended: trio.Event,
+    *,
+    task_status: trio.TaskStatus[object],
+) -> None:
+    await serve(settings, provider, task_status=task_status)
+    ended.set()
+
+
+class _Watch:
+    """The changes of the person's screen, in order, each once."""
+
+    def __init__(self, server: TelegramServer) -> None:
+        self._server = server
+        self._seen = len(server.transcript(PERSON))
+        self.answered = False
+
+    async def next(self) -> list[Change]:
+        """The next changes that the bot made; none when the answer is whole."""
+        while True:
+            revision = self._server.telegram.revision
+            changes = self._server.transcript(PERSON)[self._seen :]
+            self._seen += len(changes)
+            self.answered = self.answered or any(change.kind == "message" and change.from_bot for change in changes)
+            if changes := [change for change in changes if change.from_bot]:
+                return changes
+            drafting = self._server.screen(PERSON).draft is not None
+            with trio.move_on_after(SETTLE_SECONDS if self.answered and not drafting else ANSWER_SECONDS) as patience:
+                await self._server.wait_changed(revision)
+            if patience.cancelled_caught:
+                return []
+
+
+def scripted_person(messages: Sequence[str], terminal: Terminal) -> Person:
+    """Sends the messages one after the other, and prints what the screen shows, with times."""
+
+    async def play(server: TelegramServer) -> None:
+        for text in messages:
+            await _play(server, text, terminal)
+
+    return play
+
+
+async def _play(server: TelegramServer, text: str, terminal: Terminal) -> None:
+    began = trio.current_time()
+    watch = _Watch(server)
+    server.say(PERSON, text)
+    terminal.write(f"\n{0:8.3f} s  you      {text}\n")
+    while changes := await watch.next():
+        for change in changes:
+            terminal.write(_transcript_line(change, change.at - began))
+    if not watch.answered:
+        raise StartError(f"no answer within {ANSWER_SECONDS:g} s", exit_code=EXIT_NO_ANSWER)
+
+
+def _transcript_line(change: Change, seconds: float) -> str:
+    if change.kind == "draft":
+        return f"{seconds:8.3f} s  draft    {_tail(change.text or 'Thinking…')}\n"
+    if change.kind in {"message", "edit"}:
+        indented = change.text.replace("\n", "\n" + " " * 21)
+        return f"{seconds:8.3f} s  {change.kind:7}  {indented}\n"
+    return ""
+
+
+def _tail(text: str, width: int = 72) -> str:
+    text = text.replace("\n", " ⏎ ")
+    return text if len(text) <= width else "…" + text[-(width - 1) :]
+
+
+def person_at(terminal: Terminal) -> Person:
+    """Somebody who types messages, watches the answer grow and may stop it."""
+
+    async def converse(server: TelegramServer) -> None:
+        terminal.write("A chat with the bot, on an emulated Telegram. /help, /new; /quit or Ctrl-D leaves.\n")
+        if terminal.has_keys:
+            terminal.write("While it answers, any key presses the Stop button.\n")
+        while True:
+            terminal.write("\nyou › ")
+            line = await terminal.read_line()
+            if line is None or line.strip() == "/quit":
+                terminal.write("\n")
+                return
+            if line.strip():
+                await _ask(server, line, terminal)
+
+    return converse
+
+
+async def _ask(server: TelegramServer, text: str, terminal: Terminal) -> None:
+    watch = _Watch(server)
+    server.say(PERSON, text)
+    async with trio.open_nursery() as nursery:
+        if terminal.has_keys:
+            nursery.start_soon(_obey_keys, server, terminal)
+        await _show_growing(watch, terminal)
+        nursery.cancel_scope.cancel(reason="answered")
+
+
+async def _show_growing(watch: _Watch, terminal: Terminal) -> None:
+    shown: str | None = None
+    while changes := await watch.next():
+        for change in changes:
+            if change.kind in {"draft", "message", "edit"}:
+                shown = _grow(shown, change, terminal)
+    terminal.write("\n")
+
+
+def _grow(shown: str | None, change: Change, terminal: Terminal) -> str | None:
+    """Write what is new on the screen; returns what is written now, None for a message that is closed."""
+    text = change.text or "Thinking…"
+    if shown is None:
+        terminal.write("bot › " + text)
+    elif text.startswith(shown):
+        terminal.write(text[len(shown) :])
+    else:
+        terminal.write_over("bot › " + text)
+    if change.kind == "message":
+        terminal.write("\n")
+        return None
+    return text
+
+
+async def _obey_keys(server: TelegramServer, terminal: Terminal) -> None:
+    """Any key stops the answer; a slash begins a command, such as /stop, which goes off with Enter."""
+    with terminal.keys():
+        while key := await terminal.read_key():
+            if key == "/":
+                server.say(PERSON, await _read_command(terminal))
+            elif server.screen(PERSON).draft is not None:
+                server.press_stop(PERSON)
+
+
+async def _read_command(terminal: Terminal) -> str:
+    command = "/"
+    while (key := await terminal.read_key()) not in {"", "\n", "\r"}:
+        command = command[:-1] if key in {"\x7f", "\b"} else command + key
+    return command

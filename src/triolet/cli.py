@@ -1,0 +1,190 @@
+"""THE FRONT DOOR: commands, exit codes, and one clear line for everything that goes wrong.
+
+Exit codes: 0 done; 2 wrong usage or configuration; 3 Telegram refuses the token; 4 the Bot API does not answer;
+5 somebody else has the bot's updates; 6 the database cannot be used; 7 the demo got no answer; 130 Ctrl-C.
+What a command needs is imported when it runs, so that ``--help`` and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cyclopts
+from cyclopts import Parameter
+
+from triolet import __version__
+from triolet.errors import ConfigError, StartError
+
+if TYPE_CHECKING:
+    from triolet.config import Settings
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+Config = Annotated[Path | None, Parameter(help="The configuration file; triolet.toml if there is one.")]
+ProviderName = Annotated[str | None, Parameter(help="Instead of model.provider: openai-chat or scripted.")]
+Model = Annotated[str | None, Parameter(help="Instead of model.name.")]
+BaseUrl = Annotated[str | None, Parameter(help="Instead of model.base_url, e.g. http://127.0.0.1:8080/v1.")]
+Verbose = Annotated[bool, Parameter(negative="", help="Log what is ignored, too.")]
+
+app = cyclopts.App(name="triolet", version=__version__, help="A Telegram bot that streams its model's answers.")
+
+
+@app.command
+def run(
+    config: Config = None,
+    *,
+    provider: ProviderName = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    verbose: Verbose = False,
+) -> None:
+    """Serve the bot until SIGTERM or Ctrl-C."""
+    from triolet.app.service import run_service  # noqa: PLC0415  # see above
+
+    settings = _load(config, _model_overrides(provider, model, base_url))
+    _configure_logging(settings, verbose=verbose)
+    _run_trio(run_service, settings)
+
+
+@app.command
+def demo(
+    *,
+    say: Annotated[list[str] | None, Parameter(negative="", help="Send this, print the transcript, leave.")] = None,
+    provider: ProviderName = "scripted",
+    model: Model = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Chat with the bot on an emulated Telegram, in this terminal: no token, no key, no network."""
+    from triolet.app.demo import person_at, run_demo, scripted_person  # noqa: PLC0415  # see above
+    from triolet.providers import open_provider  # noqa: PLC0415  # see above
+    from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
+
+    overrides = _model_overrides(provider, model, base_url) | {"telegram.token": "42:demo"}
+    settings = _load(Path(os.devnull), overrides)
+    _configure_logging(settings, quiet=True)
+    terminal = Terminal()
+
+    async def play() -> None:
+        async with open_provider(settings.model) as opened:
+            terminal.write(f"Provider: {settings.model.provider}\n")
+            person = scripted_person(say, terminal) if say else person_at(terminal)
+            await run_demo(settings, opened, person)
+
+    with terminal.foreground():
+        _run_trio(play)
+
+
+@app.command
+def chat(
+    config: Config = None,
+    *,
+    provider: ProviderName = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+) -> None:
+    """Talk to the model in this terminal, with the bot's own conversation engine."""
+    from triolet.app.chat import run_chat  # noqa: PLC0415  # see above
+    from triolet.providers import open_provider  # noqa: PLC0415  # see above
+    from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
+
+    settings = _load(config, {"telegram.token": "0:none"} | _model_overrides(provider, model, base_url))
+    _configure_logging(settings, quiet=True)
+    terminal = Terminal()
+
+    async def talk() -> None:
+        async with open_provider(settings.model) as opened:
+            await run_chat(settings, opened, terminal)
+
+    with terminal.foreground():
+        _run_trio(talk)
+
+
+@app.command
+def emulator(
+    *,
+    port: Annotated[int, Parameter(help="On 127.0.0.1; 0 takes a free one.")] = 8081,
+    token: Annotated[str, Parameter(help="The one token it accepts.")] = "42:emulator",
+    user: Annotated[int, Parameter(help="The id of a person with a private chat.")] = 1001,
+) -> None:
+    """Serve a Bot API emulator, with control routes to speak, stop, break and look."""
+    import time  # noqa: PLC0415  # see above
+
+    import trio  # noqa: PLC0415  # see above
+
+    from triolet.emulator import EmulatedTelegram, serve  # noqa: PLC0415  # see above
+
+    async def emulate() -> None:
+        telegram = EmulatedTelegram(token=token, epoch=int(time.time() - trio.current_time()))
+        telegram.add_private_chat(user, "You")
+        async with trio.open_nursery() as nursery:
+            base = await nursery.start(serve, telegram, port)
+            print(f"Bot API emulator on {base}, control on {base}/control/health, user {user}", flush=True)
+
+    _run_trio(emulate)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the process's exit code."""
+    try:
+        app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, result_action="return_value")
+    except cyclopts.CycloptsError:
+        return EXIT_USAGE  # cyclopts has said what is wrong
+    except ConfigError as error:
+        return _complain(error, EXIT_USAGE)
+    except StartError as error:
+        return _complain(error, error.exit_code)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"triolet: {error}", file=sys.stderr)
+    return code
+
+
+def _run_trio(function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
+    """`trio.run`, with a lone error out of its group: the door speaks of what happened, not of nurseries."""
+    import trio  # noqa: PLC0415  # see above
+
+    try:
+        trio.run(function, *arguments)
+    except BaseExceptionGroup as group:
+        leaves = list(_leaves(group))
+        for kind in (ConfigError, StartError, KeyboardInterrupt, BrokenPipeError, OSError):
+            for leaf in leaves:
+                if isinstance(leaf, kind):
+                    raise leaf from None
+        raise
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error]
+
+
+def _load(config: Path | None, overrides: dict[str, object]) -> Settings:
+    from triolet.config import load  # noqa: PLC0415  # see above
+
+    return load(config, environ=os.environ, overrides=overrides)
+
+
+def _model_overrides(provider: str | None, model: str | None, base_url: str | None) -> dict[str, object]:
+    given = {"model.provider": provider, "model.name": model, "model.base_url": base_url}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _configure_logging(settings: Settings, *, verbose: bool = False, quiet: bool = False) -> None:
+    from triolet.observe import log  # noqa: PLC0415  # see above
+
+    secrets = [settings.telegram.token.reveal(), settings.model.api_key.reveal()]
+    log.configure(secrets=secrets, level="debug" if verbose else "warning" if quiet else "info")

@@ -1,0 +1,49 @@
+"""The console as a screen: the answer is written as it comes, and never rewritten."""
+
+from __future__ import annotations
+
+import math
+
+from triolet.core.delivery import Place
+from triolet.core.text import FormattedText
+from triolet.transports.latest import Latest
+from triolet.transports.terminal import Terminal
+
+PROMPT = "\n› "
+
+
+class ConsoleTransport:
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._written = ""
+
+    async def run(self, latest: Latest) -> None:
+        while True:
+            frame = latest.take_frame()
+            self._grow(frame.text.strip())
+            await latest.wait_newer(frame, math.inf)
+
+    def commit(self, message: FormattedText) -> None:
+        self._grow(message.text)
+        self._terminal.write("\n" + PROMPT)
+
+    def shows_draft(self, draft_id: int) -> bool:
+        return False
+
+    def _grow(self, text: str) -> None:
+        """Write what is new. Text only grows, so what is written is the beginning of it."""
+        self._terminal.write(text[len(self._written) :])
+        self._written = text
+
+
+class ConsoleScreen:
+    """One person's terminal."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+
+    def open_transport(self, place: Place) -> ConsoleTransport:
+        return ConsoleTransport(self._terminal)
+
+    def notify(self, place: Place, message: FormattedText) -> None:
+        self._terminal.write(message.text + "\n" + PROMPT)

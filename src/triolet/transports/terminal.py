@@ -1,0 +1,124 @@
+"""A person at a terminal, or a pipe: lines and keys in, text out, on Trio.
+
+Rules:
+
+1. Reading waits in Trio, not in a thread, wherever the system can tell that input is there; a regular file is always
+   there.
+2. What a model says is data: control characters, which could rewrite the screen, are never written.
+3. A program that wants Ctrl-C for itself takes the terminal's foreground, because a parent such as tox would answer
+   the same Ctrl-C by killing it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import trio
+
+try:
+    import termios
+    import tty
+except ImportError:  # no such terminals on this system: keys come with their line
+    HAS_KEYS = False
+else:
+    HAS_KEYS = True
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Terminal:
+    """Standard input and output, or any other pair."""
+
+    def __init__(self, source: int | None = None, output: TextIO | None = None) -> None:
+        self._source = sys.stdin.fileno() if source is None else source
+        self._output = output or sys.stdout
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._pending = ""
+        self._ended = False
+
+    @property
+    def is_interactive(self) -> bool:
+        """Whether a person sits at both ends."""
+        return os.isatty(self._source) and self._output.isatty()
+
+    @property
+    def has_keys(self) -> bool:
+        return HAS_KEYS and self.is_interactive
+
+    def write(self, text: str) -> None:
+        """Write text of anybody's, made harmless, at once."""
+        self._output.write(_CONTROL.sub("", text))
+        self._output.flush()
+
+    def write_over(self, text: str) -> None:
+        """Write in place of the line that the cursor stands on; on a new line where there is no cursor."""
+        self._output.write("\r\x1b[K" if self._output.isatty() else "\n")
+        self.write(text)
+
+    async def lines(self) -> AsyncIterator[str]:
+        """Every line, without its end, until the input ends."""
+        while (line := await self.read_line()) is not None:
+            yield line
+
+    async def read_line(self) -> str | None:
+        """The next line, or None when the input has ended."""
+        while "\n" not in self._pending and not self._ended:
+            await self._fill()
+        if not self._pending:
+            return None
+        line, _, self._pending = self._pending.partition("\n")
+        return line.rstrip("\r")
+
+    async def read_key(self) -> str:
+        """The next key, within `keys`; empty when the input has ended."""
+        while not self._pending and not self._ended:
+            await self._fill()
+        key, self._pending = self._pending[:1], self._pending[1:]
+        return key
+
+    @contextmanager
+    def keys(self) -> Iterator[None]:
+        """Within: keys come as they are pressed, and are not shown. What was typed on is dropped at the end."""
+        before = termios.tcgetattr(self._source)
+        tty.setcbreak(self._source)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(self._source, termios.TCSAFLUSH, before)
+            self._pending = ""
+
+    @contextmanager
+    def foreground(self) -> Iterator[None]:
+        """Within: Ctrl-C is ours alone, and not our parent's too (rule 3)."""
+        if not self.has_keys:
+            yield
+            return
+        owner = os.tcgetpgrp(self._source)
+        ignored = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        try:
+            if os.getpgrp() != os.getpid() and os.getsid(0) != os.getpid():
+                os.setpgid(0, 0)
+            os.tcsetpgrp(self._source, os.getpgrp())
+            yield
+        finally:
+            os.tcsetpgrp(self._source, owner)
+            signal.signal(signal.SIGTTOU, ignored)
+
+    async def _fill(self) -> None:
+        await self._wait_readable()
+        data = os.read(self._source, 65536)
+        self._ended = not data
+        self._pending += self._decode.decode(data, final=not data)
+
+    async def _wait_readable(self) -> None:
+        try:
+            await trio.lowlevel.wait_readable(self._source)
+        except OSError:
+            await trio.lowlevel.checkpoint()  # a regular file: never waits
