@@ -5,8 +5,10 @@ fields out and add their own, so every field has a default and unknown ones are 
 
 1. The answer is the choice with index 0; nobody asks for more than one.
 2. ``finish_reason`` is the terminal event; ``[DONE]`` only ends the transport, and some servers omit it.
-3. ``usage`` comes in a chunk of its own after the finish, if asked for by ``stream_options``.
+3. ``usage`` comes in a chunk of its own after the finish, if asked for by ``stream_options``. Nothing else counts
+   after the finish, and nothing at all after ``[DONE]``: no text may follow the event that says "all".
 4. Some servers report an error inside the stream as ``{"error": {...}}``.
+5. ``null`` is the same as a field left out.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class _Function(msgspec.Struct):
 
 
 class _ToolCall(msgspec.Struct):
-    index: int = 0
+    index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
@@ -51,7 +53,7 @@ class _Delta(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
-    index: int = 0
+    index: int | None = None
     delta: _Delta | None = None
     finish_reason: str | None = None
 
@@ -93,13 +95,19 @@ class OpenAIChatDecoder:
 
     def __init__(self) -> None:
         self._sse = SSEDecoder()
-        self._finished = False
+        self.began = False
+        """A server-sent event came: this is a stream."""
+        self.finished = False
+        """The model ended its answer."""
         self.done = False
         """The server said that nothing more comes."""
 
     def receive_data(self, chunk: bytes) -> Batch:
         events: list[StreamEvent] = []
         for event in self._sse.receive_data(chunk):
+            self.began = True
+            if self.done:
+                break
             if event.data == "[DONE]":
                 self.done = True
             elif event.data:
@@ -109,7 +117,7 @@ class OpenAIChatDecoder:
     def _events(self, data: str) -> list[StreamEvent]:
         try:
             chunk = _decode_chunk(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise RemoteProtocolError(f"the provider sent a chunk that makes no sense: {error}") from None
         if chunk.error is not None:
             raise ProviderUnavailable(f"the provider broke off: {_error_text(chunk.error)}")
@@ -119,11 +127,11 @@ class OpenAIChatDecoder:
         return events
 
     def _choice(self, choice: _Choice) -> list[StreamEvent]:
-        if choice.index != 0:
+        if choice.index or self.finished:
             return []
         events = _delta(choice.delta) if choice.delta is not None else []
-        if choice.finish_reason and not self._finished:
-            self._finished = True
+        if choice.finish_reason:
+            self.finished = True
             events.append(Finished(_FINISH.get(choice.finish_reason, "other")))
         return events
 
@@ -140,7 +148,7 @@ def _delta(delta: _Delta) -> list[StreamEvent]:
 
 def _tool_call(call: _ToolCall) -> ToolCallDelta:
     function = call.function or _Function()
-    return ToolCallDelta(call.index, call.id or "", function.name or "", function.arguments or "")
+    return ToolCallDelta(call.index or 0, call.id or "", function.name or "", function.arguments or "")
 
 
 def _usage(usage: _Usage) -> UsageReported:
@@ -149,12 +157,18 @@ def _usage(usage: _Usage) -> UsageReported:
 
 
 def _error_text(error: object) -> str:
-    text = error.get("message") if isinstance(error, dict) else error
-    return str(text)[:300]
+    text = (error.get("message") or error.get("code")) if isinstance(error, dict) else error
+    # A nested value is nobody's message, and may be too deep to print.
+    return str(text)[:300] if text and isinstance(text, str | int) else "it gave no reason"
 
 
 def render_messages(system_prompt: str, messages: Sequence[Message]) -> list[dict[str, str]]:
     """The ``messages`` of a request. A message without text is left out: some servers refuse it."""
-    rendered = [{"role": "system", "content": system_prompt}] if system_prompt else []
-    rendered += [{"role": m.role, "content": m.text} for m in messages if m.text]
+    rendered = [{"role": "system", "content": _sendable(system_prompt)}] if system_prompt else []
+    rendered += [{"role": m.role, "content": _sendable(m.text)} for m in messages if m.text]
     return rendered
+
+
+def _sendable(text: str) -> str:
+    """Half of a surrogate pair, which JSON may bring in and UTF-8 cannot carry, becomes a replacement character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
