@@ -27,7 +27,11 @@ class TokenEstimate:
 
     def tokens(self, messages: Sequence[Message], system_prompt: str = "") -> int:
         characters = len(system_prompt) + sum(len(message.text) for message in messages)
-        return int(characters / self.characters_per_token) + _PER_MESSAGE * (len(messages) + 1)
+        return self.tokens_of(characters, len(messages))
+
+    def tokens_of(self, characters: int, messages: int) -> int:
+        """The same of a sum that was made before: ``characters`` in so many ``messages`` and a system prompt."""
+        return int(characters / self.characters_per_token) + _PER_MESSAGE * (messages + 1)
 
     def corrected(self, characters: int, reported_tokens: int) -> TokenEstimate:
         """Half-way to what a request of that many characters really took; small requests tell nothing."""
@@ -55,10 +59,11 @@ def fit(
     estimate: TokenEstimate = TokenEstimate(),
 ) -> list[Message]:
     """The newest whole turns whose estimate is at most ``context_tokens``, the last turn in any case."""
-    kept: list[Message] = []
+    kept = 0
+    characters = len(system_prompt)
     for turn in reversed(turns(messages)):
-        longer = turn + kept
-        if kept and estimate.tokens(longer, system_prompt) > context_tokens:
+        characters += sum(len(message.text) for message in turn)
+        if kept and estimate.tokens_of(characters, kept + len(turn)) > context_tokens:
             break
-        kept = longer
-    return kept
+        kept += len(turn)
+    return list(messages[len(messages) - kept :])

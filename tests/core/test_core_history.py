@@ -1,0 +1,164 @@
+"""What fits into a request: whole turns, the newest, and always the last."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triolet.core.conversation import Message, OpaquePart
+from triolet.core.history import TokenEstimate, fit, turns
+
+ONE = TokenEstimate(1.0)
+
+
+def said(script: str) -> list[Message]:
+    """A message for each letter: upper case is the user's, lower case the assistant's; ten characters long."""
+    return [Message.of("user" if letter.isupper() else "assistant", letter * 10) for letter in script]
+
+
+def script(messages: list[Message]) -> str:
+    return "".join(message.text[0] for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ("", []),
+        ("A", ["A"]),
+        ("AaBb", ["Aa", "Bb"]),
+        ("AaaaB", ["Aaaa", "B"]),
+        ("AB", ["A", "B"]),
+        ("aBb", ["a", "Bb"]),
+        ("aa", ["aa"]),
+    ],
+)
+def test_a_turn_begins_with_a_user_s_message(messages: str, expected: list[str]) -> None:
+    assert [script(turn) for turn in turns(said(messages))] == expected
+
+
+# A message of ten characters takes 14 tokens, and the request 4 more.
+FITS = [
+    ("AaBbC", 74, "", "AaBbC"),
+    ("AaBbC", 73, "", "BbC"),
+    ("AaBbC", 46, "", "BbC"),
+    ("AaBbC", 45, "", "C"),
+    ("AaBbC", 18, "", "C"),
+    ("AaBbC", 0, "", "C"),
+    ("AaBbCccc", 20, "", "Cccc"),
+    ("AaBbC", 51, "s" * 5, "BbC"),
+    ("AaBbC", 50, "s" * 5, "C"),
+    ("AaBbC", 0, "s" * 500, "C"),
+    ("aB", 32, "", "aB"),
+    ("aB", 31, "", "B"),
+    ("A", 0, "", "A"),
+    ("aa", 0, "", "aa"),
+    ("", 100, "", ""),
+]
+
+
+@pytest.mark.parametrize(("messages", "context_tokens", "system_prompt", "expected"), FITS)
+def test_the_oldest_turns_are_dropped_whole(
+    messages: str, context_tokens: int, system_prompt: str, expected: str
+) -> None:
+    kept = fit(said(messages), context_tokens=context_tokens, system_prompt=system_prompt, estimate=ONE)
+    assert script(kept) == expected
+
+
+def test_a_short_turn_behind_a_long_one_is_dropped_with_it() -> None:
+    """History has no holes."""
+    messages = [Message.of("user", "a"), Message.of("user", "b" * 100), Message.of("user", "c")]
+    assert fit(messages, context_tokens=50, estimate=ONE) == messages[2:]
+
+
+def test_the_default_estimate_is_cautious() -> None:
+    messages = [Message.of("user", "x" * 66)] * 2
+    assert fit(messages, context_tokens=52) == messages
+    assert fit(messages, context_tokens=51) == messages[1:]
+
+
+def test_what_is_kept_is_another_list() -> None:
+    messages = said("Aa")
+    assert fit(messages, context_tokens=1000) is not messages
+
+
+MESSAGES = st.lists(
+    st.builds(Message.of, st.sampled_from(["user", "assistant"]), st.integers(0, 40).map(lambda n: "x" * n))
+)
+
+
+@given(MESSAGES, st.integers(0, 400), st.integers(0, 40), st.sampled_from([1.0, 3.3]))
+def test_what_fits_is_the_longest_run_of_whole_turns(
+    messages: list[Message], context_tokens: int, prompt: int, characters: float
+) -> None:
+    estimate = TokenEstimate(characters)
+    kept = fit(messages, context_tokens=context_tokens, system_prompt="s" * prompt, estimate=estimate)
+    groups = turns(messages)
+    tails = [[message for turn in groups[start:] for message in turn] for start in range(len(groups))]
+    fitting = [tail for tail in tails if estimate.tokens(tail, "s" * prompt) <= context_tokens]
+    assert kept == (fitting or tails[-1:] or [[]])[0]
+
+
+@given(MESSAGES)
+def test_turns_are_the_messages(messages: list[Message]) -> None:
+    groups = turns(messages)
+    assert [message for turn in groups for message in turn] == messages
+    assert all(groups)
+    assert all(turn[0].role == "user" for turn in groups[1:])
+    assert all(message.role == "assistant" for turn in groups for message in turn[1:])
+
+
+def test_fitting_takes_linear_time() -> None:
+    """Each message is measured once: a long conversation must not stall the loop."""
+    count = 0
+
+    class Counted(str):
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            nonlocal count
+            count += 1
+            return 1
+
+    @attrs.frozen
+    class CountedMessage(Message):
+        @property
+        def text(self) -> str:
+            return Counted()
+
+    fit([CountedMessage("user", ()) for _ in range(300)], context_tokens=100_000)
+    assert count == 300
+
+
+def test_tokens_of_messages() -> None:
+    messages = [Message.of("user", "x" * 33), Message("assistant", (OpaquePart("d", {"long": "x" * 99}),))]
+    assert TokenEstimate().tokens(messages) == 10 + 12
+    assert TokenEstimate().tokens(messages, "p" * 33) == 20 + 12
+    assert TokenEstimate().tokens([]) == 4
+    assert TokenEstimate(5.0).tokens_of(49, 3) == 9 + 16
+
+
+CORRECTIONS = [
+    ("half-way", 3.0, 5000, 1000, 4.0),
+    ("half-way down", 3.0, 1000, 1000, 2.0),
+    ("a small request", 3.0, 999, 500, 3.0),
+    ("none reported", 3.0, 5000, 0, 3.0),
+    ("nonsense reported", 3.0, 5000, -1, 3.0),
+    ("one reported", 3.0, 5000, 1, 5.5),
+    ("at the lower bound", 3.5, 1000, 10**40, 2.0),
+    ("beyond any float", 3.5, 1000, 10**400, 2.0),
+]
+
+
+@pytest.mark.parametrize(("before", "characters", "reported", "after"), [row[1:] for row in CORRECTIONS])
+def test_the_estimate_is_corrected_half_way(before: float, characters: int, reported: int, after: float) -> None:
+    assert TokenEstimate(before).corrected(characters, reported) == TokenEstimate(after)
+
+
+@given(st.lists(st.tuples(st.integers(), st.integers())))
+def test_no_report_drives_the_estimate_out_of_bounds(reports: list[tuple[int, int]]) -> None:
+    estimate = TokenEstimate()
+    for characters, tokens in reports:
+        estimate = estimate.corrected(characters, tokens)
+    assert 0.5 <= estimate.characters_per_token <= 8.0
