@@ -1,0 +1,146 @@
+"""A scene: the whole bot on an emulated Telegram, over memory streams, with a scripted model, in virtual time.
+
+Every call takes `LATENCY` to arrive and as much to be answered, unless a scene says otherwise, so that calls really
+are in flight. Times in a scene begin at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+from triolet.app.bot import serve_bot
+from triolet.config import (
+    AccessSettings,
+    GroupSettings,
+    LimitSettings,
+    ModelSettings,
+    Secret,
+    Settings,
+    StoreSettings,
+    StreamingSettings,
+    TelegramSettings,
+)
+from triolet.core.ports import Provider
+from triolet.emulator import Delay, EmulatedTelegram, JournalEntry, Limits, TelegramServer, open_telegram_server
+from triolet.providers.scripted import Pause, Say, Script, ScriptedProvider, Step, constant
+from triolet.store import run_inline
+
+TOKEN = "42:emulator"
+ADA = 1001
+BOB = 1002
+STRANGER = 6666
+GROUP = -100
+CURSOR = " ▉"
+LATENCY = Delay(before=0.025, after=0.025)
+ROUND_TRIP = 0.05
+
+SHOWING = ("sendMessage", "sendMessageDraft", "editMessageText", "sendChatAction", "deleteMessage")
+"""The calls that a user can see something of."""
+
+
+def tokens(count: int, *, every: float = 0.1, first_after: float = 0.5, word: str = "word") -> list[Step]:
+    """Steps of a model that speaks evenly, a numbered word at a time."""
+    steps: list[Step] = [Pause(first_after)]
+    for number in range(count):
+        steps += [Say.text(f"{word}{number} "), Pause(every)]
+    return steps
+
+
+def said(count: int, word: str = "word") -> str:
+    """What `tokens` says, as a screen shows it."""
+    return " ".join(f"{word}{number}" for number in range(count))
+
+
+def scene_settings(
+    *,
+    streaming: StreamingSettings | None = None,
+    respond: Any = "mention",
+    allow: tuple[int, ...] = (ADA, BOB),
+    **model: Any,
+) -> Settings:
+    return Settings(
+        telegram=TelegramSettings(token=Secret(TOKEN), api_base="http://telegram"),
+        access=AccessSettings(allow=allow),
+        groups=GroupSettings(respond=respond),
+        model=ModelSettings(provider="scripted", **model),
+        streaming=streaming or StreamingSettings(),
+        limits=LimitSettings(),
+        store=StoreSettings(path=Path(":memory:")),
+    )
+
+
+@attrs.define(eq=False)
+class Scene:
+    server: TelegramServer
+    provider: ScriptedProvider
+    shutdown: trio.Event
+
+    @property
+    def telegram(self) -> EmulatedTelegram:
+        return self.server.telegram
+
+    def calls(self, *methods: str, chat_id: int = ADA) -> list[JournalEntry]:
+        """The calls about a chat that a user can see something of, or only those of the methods, in order."""
+        wanted = methods or SHOWING
+        return [call for call in self.telegram.journal if call.method in wanted and call.peer == chat_id]
+
+    def texts(self, *methods: str, chat_id: int = ADA) -> list[str]:
+        return [call.params.get("text", "") for call in self.calls(*methods, chat_id=chat_id)]
+
+    def bot_messages(self, chat_id: int = ADA) -> list[str]:
+        return [message.text for message in self.server.screen(chat_id).messages if message.from_bot]
+
+    async def wait_answers(self, count: int = 1, chat_id: int = ADA) -> list[str]:
+        """The bot's messages, when there are that many and none has the cursor or is still a draft."""
+
+        def settled() -> bool:
+            screen = self.server.screen(chat_id)
+            texts = [message.text for message in screen.messages if message.from_bot]
+            return len(texts) >= count and screen.draft is None and not any(text.endswith(CURSOR) for text in texts)
+
+        await self.server.wait_until(settled)
+        return self.bot_messages(chat_id)
+
+    async def ask(self, text: str = "Hello", chat_id: int = ADA, **options: Any) -> str:
+        """Say it, wait for the answer and return it."""
+        before = len(self.bot_messages(chat_id))
+        self.server.say(chat_id, text, **options)
+        return (await self.wait_answers(before + 1, chat_id))[-1]
+
+
+@asynccontextmanager
+async def open_scene(
+    *steps: Step,
+    script: Script | None = None,
+    settings: Settings | None = None,
+    latency: Delay = LATENCY,
+    limits: Limits | None = None,
+    provider: Provider | None = None,
+    string_draft_ids: bool = True,
+) -> AsyncIterator[Scene]:
+    """The bot serves Ada and Bob in private, and both with a stranger in a group; afterwards it shuts down."""
+    telegram = EmulatedTelegram(token=TOKEN, limits=limits or Limits(), string_draft_ids=string_draft_ids)
+    telegram.latency = latency
+    for user, name in ((ADA, "Ada"), (BOB, "Bob"), (STRANGER, "Mallory")):
+        telegram.add_private_chat(user, name)
+    telegram.add_group(GROUP, "Friends", (ADA, BOB, STRANGER), supergroup=True)
+    scripted = ScriptedProvider(script or constant(*steps))
+    shutdown = trio.Event()
+    with trio.fail_after(100_000):
+        async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:
+            serve = partial(serve_bot, executor=run_inline, connect=server.connect, shutdown=shutdown)
+            await nursery.start(serve, settings or scene_settings(), provider or scripted)
+            yield Scene(server, scripted, shutdown)
+            shutdown.set()
+
+
+async def rest(seconds: float) -> None:
+    """Let virtual time pass, for things that must not happen."""
+    await trio.sleep(seconds)
