@@ -23,7 +23,8 @@ def utf16_length(text: str) -> int:
 def utf16_slice(text: str, offset: int, length: int) -> str:
     """The part of the text that an entity covers; a range outside the text covers less, or nothing."""
     units = text.encode("utf-16-le", "surrogatepass")
-    return units[2 * offset : 2 * (offset + length)].decode("utf-16-le", "replace")
+    start, end = max(offset, 0), max(offset + length, 0)  # Python counts what is below zero from the end
+    return units[2 * start : 2 * end].decode("utf-16-le", "replace")
 
 
 @attrs.frozen
@@ -87,12 +88,13 @@ def split_message(message: FormattedText, limit: int = MESSAGE_LIMIT) -> list[Fo
     An entity that crosses a cut goes on in the next part.
     """
     parts: list[FormattedText] = []
-    rest = message
+    rest, rest_units = message, utf16_length(message.text)
     while len(rest.text) > limit:
         place = split_place(rest.text, limit)
         units = utf16_length(rest.text[:place])
         parts.append(FormattedText(rest.text[:place], _clip(rest.entities, 0, units)))
-        rest = FormattedText(rest.text[place:], _clip(rest.entities, units, utf16_length(rest.text)))
+        rest = FormattedText(rest.text[place:], _clip(rest.entities, units, rest_units))
+        rest_units -= units
     return [*parts, rest]
 
 
