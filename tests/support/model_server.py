@@ -267,6 +267,8 @@ class ModelServer:
                 return
             else:
                 await self._send(step, exchange, entry)
+        if entry.first_byte is None:
+            await self._send(Head(), exchange, entry)
         await exchange.finish()
         entry.how = "completed"
 

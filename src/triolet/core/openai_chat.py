@@ -101,18 +101,24 @@ class OpenAIChatDecoder:
         """The model ended its answer."""
         self.done = False
         """The server said that nothing more comes."""
+        self.before_error: Batch = ()
+        """What stood before the error in the chunk that raised it: it was said, so it counts."""
 
     def receive_data(self, chunk: bytes) -> Batch:
         events: list[StreamEvent] = []
-        for event in self._sse.receive_data(chunk):
-            self.began = True
-            if self.done:
-                break
-            if event.data == "[DONE]":
-                self.done = True
-            elif event.data:
-                events += self._events(event.data)
+        try:
+            for event in self._sse.receive_data(chunk):
+                events += self._receive(event.data)
+        except (ProviderUnavailable, RemoteProtocolError):
+            self.before_error = tuple(events)
+            raise
         return tuple(events)
+
+    def _receive(self, data: str) -> list[StreamEvent]:
+        self.began = True
+        if data == "[DONE]":
+            self.done = True
+        return [] if self.done or not data else self._events(data)
 
     def _events(self, data: str) -> list[StreamEvent]:
         try:
