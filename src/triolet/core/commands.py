@@ -14,7 +14,8 @@ import attrs
 
 from triolet.core.updates import BotIdentity, Incoming
 
-_COMMAND = re.compile(r"/([a-z0-9_]{1,32})(?:@(\w+))?(?:\s+(.*))?\Z", re.IGNORECASE | re.DOTALL)
+# Telegram's names are Latin; ignoring case would let in the two other letters that fold to one (as in "/ſtop").
+_COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@(\w+))?(?:\s+(.*))?\Z", re.DOTALL)
 
 
 @attrs.frozen

@@ -20,7 +20,7 @@ NO_ANSWER = "The model gave no answer."
 
 def final_message(text: str, ending: Ending, detail: str = "") -> FormattedText:
     """The message that ends a turn; ``detail`` is added to the mark. It is never empty."""
-    mark = " · ".join(part for part in (_MARKS.get(ending, ""), detail) if part)
+    mark = " · ".join(part for part in (_MARKS.get(ending, ""), detail.strip()) if part)
     text = text.strip()
     if not text and not mark:
         mark = NO_ANSWER
