@@ -125,7 +125,10 @@ def emulator(
             base = await nursery.start(serve, telegram, port)
             print(f"Bot API emulator on {base}, control on {base}/control/health, user {user}", flush=True)
 
-    _run_trio(emulate)
+    try:
+        _run_trio(emulate)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on port {port}: {error.strerror}") from None
 
 
 def main(arguments: list[str] | None = None) -> int:

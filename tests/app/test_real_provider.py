@@ -1,0 +1,74 @@
+"""The whole chain in virtual time: Telegram's emulator, the bot, the official SDK, a model server that streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from model_server import KEY, Hang, ModelServer, open_model_server, reply
+from scenes import ADA, Scene, open_scene, rest, scene_settings
+
+from triolet.config import ModelSettings, Secret
+from triolet.providers import open_provider
+
+WORDS = [f"word{number} " for number in range(50)]
+MODEL = ModelSettings(provider="openai-chat", name="test", base_url="http://model.test/v1", api_key=Secret(KEY))
+
+
+@asynccontextmanager
+async def open_chain() -> AsyncIterator[tuple[Scene, ModelServer]]:
+    async with (
+        open_model_server() as server,
+        open_provider(MODEL, connect=server.connect) as provider,
+        open_scene(provider=provider, settings=scene_settings()) as scene,
+    ):
+        yield scene, server
+
+
+async def test_answer_streams_from_the_models_bytes_to_the_screen(autojump_clock: object) -> None:
+    async with open_chain() as (scene, server):
+        server.answer(*reply(*WORDS, pause=0.1))
+        assert await scene.ask() == "".join(WORDS).strip()
+        assert len(scene.calls("sendMessageDraft")) > 8
+        [request] = server.requests
+        assert request.body["messages"] == [{"role": "user", "content": "Hello"}]
+        assert request.how == "completed"
+
+
+@pytest.mark.case("I1", "T8")
+@pytest.mark.parametrize("by", ["button", "command"])
+async def test_stop_closes_the_models_connection_at_once(autojump_clock: object, by: str) -> None:
+    async with open_chain() as (scene, server):
+        server.answer(*reply(*WORDS, pause=0.1)[:-3], Hang())
+        scene.server.say(ADA, "Hello")
+        await trio.sleep(3.0)
+        stopped_at = trio.current_time()
+        if by == "button":
+            scene.server.press_stop(ADA)
+        else:
+            scene.server.say(ADA, "/stop")
+        [answer] = await scene.wait_answers()
+        assert answer.endswith("\n\n⏹ stopped")
+        assert "".join(WORDS).startswith(answer.removesuffix("\n\n⏹ stopped"))
+        [request] = server.requests
+        assert request.how == "client_left"
+        assert request.ended == pytest.approx(stopped_at + 0.025)
+        count = len(scene.calls())
+        await rest(300)
+        assert len(scene.calls()) == count
+        assert len(server.requests) == 1
+
+
+async def test_history_goes_over_the_wire(autojump_clock: object) -> None:
+    async with open_chain() as (scene, server):
+        server.answer(*reply("Hello, Ada."))
+        await scene.ask("I am Ada")
+        await scene.ask("Who am I?")
+        assert server.requests[1].body["messages"] == [
+            {"role": "user", "content": "I am Ada"},
+            {"role": "assistant", "content": "Hello, Ada."},
+            {"role": "user", "content": "Who am I?"},
+        ]
+        assert server.requests[0].connection == server.requests[1].connection
