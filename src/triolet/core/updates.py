@@ -159,5 +159,5 @@ def _without_mention(message: _Message, bot: BotIdentity) -> str:
     """The text without a mention of the bot at its beginning, which is an address and no content."""
     for entity in message.entities:
         if entity.offset == 0 and _is_mention(message, entity, bot):
-            return message.text[entity.length :].lstrip(" ,:")
+            return message.text[entity.length :].lstrip(" ,:\n")
     return message.text
