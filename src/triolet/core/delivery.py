@@ -122,18 +122,29 @@ def absorb(call: Call, outcome: Outcome) -> Outcome:
     """Note on the call's bubble what its outcome tells, and name a harmless refusal for what it is."""
     if isinstance(outcome, Refused) and "message is not modified" in outcome.description:
         return Delivered()
-    if isinstance(outcome, Delivered) and call.sends:
-        call.bubble.message_id = int(outcome.result["message_id"])
-    if isinstance(outcome, Unknown) and call.sends:
-        call.bubble.lost = True
+    if call.sends and not isinstance(outcome, Refused):
+        call.bubble.message_id = _message_id(outcome.result) if isinstance(outcome, Delivered) else None
+        call.bubble.lost |= call.bubble.message_id is None
     if isinstance(outcome, Refused) and _is_gone(call, outcome):
         call.bubble.message_id = None
     return outcome
 
 
+def _message_id(result: Any) -> int | None:
+    """The id in a send's answer; one that names none is no reason to fall: the message is on screen all the same."""
+    found = result.get("message_id") if isinstance(result, dict) else None
+    return found if isinstance(found, int) else None
+
+
+_GONE = ("message to edit not found", "message can't be edited", "there is no text in the message to edit")
+
+
 def _is_gone(call: Call, refusal: Refused) -> bool:
-    words = ("message to edit not found", "message can't be edited")
-    return call.method == "editMessageText" and any(word in refusal.description for word in words)
+    return call.method == "editMessageText" and any(words in refusal.description for words in _GONE)
+
+
+_BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds before the first, the second ... repetition; a long outage stays at the last."""
 
 
 class State(enum.Enum):
@@ -183,7 +194,7 @@ class Delivery:
         return False
 
     def _back_off(self, now: float) -> None:
-        self.not_before = now + min(2.0**self._failures, 30.0)
+        self.not_before = now + _BACK_OFF[min(self._failures, len(_BACK_OFF) - 1)]
         self._failures += 1
 
     def _end(self, state: State, reason: str) -> None:
