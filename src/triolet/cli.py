@@ -1,7 +1,5 @@
 """THE FRONT DOOR: commands, exit codes, and one clear line for everything that goes wrong.
 
-Exit codes: 0 done; 2 wrong usage or configuration; 3 Telegram refuses the token; 4 the Bot API does not answer;
-5 somebody else has the bot's updates; 6 the database cannot be used; 7 the demo got no answer; 130 Ctrl-C.
 What a command needs is imported when it runs, so that ``--help`` and mistakes are answered at once.
 """
 
@@ -17,13 +15,10 @@ import cyclopts
 from cyclopts import Parameter
 
 from triolet import __version__
-from triolet.errors import ConfigError, StartError
+from triolet.errors import ConfigError, ExitCode, StartError
 
 if TYPE_CHECKING:
     from triolet.config import Settings
-
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 Config = Annotated[Path | None, Parameter(help="The configuration file; triolet.toml if there is one.")]
 ProviderName = Annotated[str | None, Parameter(help="Instead of model.provider: openai-chat or scripted.")]
@@ -136,20 +131,20 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, result_action="return_value")
     except cyclopts.CycloptsError:
-        return EXIT_USAGE  # cyclopts has said what is wrong
+        return ExitCode.USAGE  # cyclopts has said what is wrong
     except ConfigError as error:
-        return _complain(error, EXIT_USAGE)
+        return _complain(error, ExitCode.USAGE)
     except StartError as error:
         return _complain(error, error.exit_code)
     except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        return ExitCode.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return 0
+        return ExitCode.DONE
+    return ExitCode.DONE
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: Exception, code: ExitCode) -> ExitCode:
     print(f"triolet: {error}", file=sys.stderr)
     return code
 

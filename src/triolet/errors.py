@@ -22,7 +22,21 @@ Messages say what happened, where, and what to do; they never hold a secret.
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
+
+
+class ExitCode(enum.IntEnum):
+    """What the process says when it ends; README has the same table."""
+
+    DONE = 0
+    USAGE = 2
+    TOKEN = 3
+    UNREACHABLE = 4
+    CONFLICT = 5
+    DATABASE = 6
+    NO_ANSWER = 7
+    INTERRUPTED = 130
 
 
 class TrioletError(Exception):
@@ -40,9 +54,9 @@ class ConfigError(TrioletError):
 
 
 class StartError(TrioletError):
-    """The program cannot start or go on; ``exit_code`` is the process's, as README lists them."""
+    """The program cannot start or go on; ``exit_code`` is what the process ends with."""
 
-    def __init__(self, message: str, *, exit_code: int) -> None:
+    def __init__(self, message: str, *, exit_code: ExitCode) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 

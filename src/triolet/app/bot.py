@@ -18,6 +18,7 @@ from triolet.core.ports import Executor, Provider, Store
 from triolet.core.updates import BotIdentity
 from triolet.errors import (
     Conflict,
+    ExitCode,
     StartError,
     TelegramError,
     TelegramOutcomeUnknown,
@@ -32,10 +33,6 @@ from triolet.telegram.poller import fetch_identity, poll_updates
 from triolet.transports.telegram import TelegramScreen
 
 log = structlog.get_logger()
-
-EXIT_TOKEN = 3
-EXIT_UNREACHABLE = 4
-EXIT_CONFLICT = 5
 
 DRAIN_SECONDS = 5.0
 """How long a shutdown waits for messages that are on their way."""
@@ -166,7 +163,7 @@ async def _introduce(api: BotApi) -> BotIdentity:
 
 def _start_error(error: Exception) -> StartError:
     if isinstance(error, Unauthorized):
-        return StartError(f"Telegram refuses the token ({error}): check telegram.token", exit_code=EXIT_TOKEN)
+        return StartError(f"Telegram refuses the token ({error}): check telegram.token", exit_code=ExitCode.TOKEN)
     if isinstance(error, Conflict):
-        return StartError(f"somebody else has the bot's updates: {error.description}", exit_code=EXIT_CONFLICT)
-    return StartError(f"the Bot API does not answer: {error}: check telegram.api_base", exit_code=EXIT_UNREACHABLE)
+        return StartError(f"somebody else has the bot's updates: {error.description}", exit_code=ExitCode.CONFLICT)
+    return StartError(f"the Bot API does not answer: {error}: check telegram.api_base", exit_code=ExitCode.UNREACHABLE)

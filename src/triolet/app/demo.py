@@ -17,13 +17,12 @@ from triolet.app.bot import serve_bot
 from triolet.config import AccessSettings, Secret, Settings, StoreSettings, TelegramSettings
 from triolet.core.ports import Provider
 from triolet.emulator import Change, EmulatedTelegram, TelegramServer, open_telegram_server
-from triolet.errors import StartError
+from triolet.errors import ExitCode, StartError
 from triolet.store import ThreadExecutor
 from triolet.transports.terminal import Terminal
 
 PERSON = 1001
 TOKEN = "42:demo"
-EXIT_NO_ANSWER = 7
 
 ANSWER_SECONDS = 300.0
 """How long a scripted person waits for an answer."""
@@ -115,7 +114,7 @@ async def _play(server: TelegramServer, text: str, terminal: Terminal) -> None:
         for change in changes:
             terminal.write(_transcript_line(change, change.at - began))
     if not watch.answered:
-        raise StartError(f"no answer within {ANSWER_SECONDS:g} s", exit_code=EXIT_NO_ANSWER)
+        raise StartError(f"no answer within {ANSWER_SECONDS:g} s", exit_code=ExitCode.NO_ANSWER)
 
 
 def _transcript_line(change: Change, seconds: float) -> str:

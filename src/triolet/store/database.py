@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from triolet.errors import StartError
+from triolet.errors import ExitCode, StartError
 from triolet.store.schema import APPLICATION_ID, MIGRATIONS
 
 MEMORY: Final = ":memory:"
-EXIT_CODE: Final = 6
 BUSY_TIMEOUT: Final = 5.0
 """Seconds to wait for another process, an operator's SQLite shell say, to end its transaction."""
 
@@ -86,7 +85,7 @@ def translated_errors(path: str) -> Iterator[None]:
 
 
 def _refused(path: str, reason: str) -> StartError:
-    return StartError(f"{path}: the store cannot be used: {reason}", exit_code=EXIT_CODE)
+    return StartError(f"{path}: the store cannot be used: {reason}", exit_code=ExitCode.DATABASE)
 
 
 def _create_private(path: str) -> None:
