@@ -76,7 +76,7 @@ class Cut:
 
 @attrs.frozen
 class End:
-    """End as a model does. A script that runs out ends with ``stop``."""
+    """End as a model does. A script that runs out ends with ``stop``, if it has not said `Finished` itself."""
 
     reason: FinishReason = "stop"
 
@@ -107,8 +107,10 @@ class ScriptedProvider:
             self.open_streams -= 1
 
     async def _follow(self, steps: Iterable[Step], emit: Callable[[Batch], None]) -> None:
+        finished = False
         for step in steps:
             if isinstance(step, Say):
+                finished = finished or any(isinstance(event, Finished) for event in step.events)
                 emit(step.events)
             elif isinstance(step, Pause):
                 await trio.sleep(step.seconds)
@@ -121,7 +123,8 @@ class ScriptedProvider:
             else:
                 emit((Finished(step.reason),))
                 return
-        emit((Finished("stop"),))
+        if not finished:
+            emit((Finished("stop"),))
 
 
 def speak(text: str, *, tokens_per_second: float = 25.0, first_after: float = 0.4) -> Iterator[Step]:
