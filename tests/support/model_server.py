@@ -170,6 +170,7 @@ class Received:
     """Which connection it came on, counted from 1: the same number means that one was used again."""
     body: Any
     headers: dict[str, str]
+    with_key: bool
     received: float
     first_byte: float | None = None
     ended: float | None = None
@@ -187,7 +188,7 @@ class ModelServer:
 
     def __init__(self, nursery: trio.Nursery, key: str) -> None:
         self.requests: list[Received] = []
-        self.connections: set[int] = set()
+        self.connections: dict[int, trio.abc.Stream] = {}
         self.script: Script = lambda body: reply("Hello.")
         self.reachable = True
         """Off: new connections are refused."""
@@ -221,18 +222,24 @@ class ModelServer:
     async def _serve(self, stream: trio.abc.Stream) -> None:
         self._accepted += 1
         number = self._accepted
-        self.connections.add(number)
+        self.connections[number] = stream
         try:
             await serve_connection(stream, partial(self._answer, stream, number))
         finally:
-            self.connections.discard(number)
+            del self.connections[number]
+
+    async def hang_up(self) -> None:
+        """Close every connection, as servers do with idle ones."""
+        for stream in self.connections.values():
+            await trio.aclose_forcefully(stream)
 
     async def _answer(self, stream: trio.abc.Stream, number: int, exchange: Exchange) -> None:
-        headers = {name: value for name, value in exchange.request.headers if name != "authorization"}
+        headers = dict(exchange.request.headers)
+        with_key = headers.pop("authorization", None) is not None
         body = None
         with suppress(ValueError):
             body = json.loads(exchange.request.body)
-        entry = Received(number, body, headers, trio.current_time())
+        entry = Received(number, body, headers, with_key, trio.current_time())
         self.requests.append(entry)
         try:
             await self._play(self._steps(exchange, entry), stream, exchange, entry)

@@ -29,7 +29,14 @@ from triolet.config import ModelSettings
 from triolet.core.events import Batch
 from triolet.core.openai_chat import OpenAIChatDecoder, render_messages
 from triolet.core.ports import ModelRequest
-from triolet.errors import ContextTooLong, ProviderError, ProviderRejected, ProviderUnavailable, RemoteProtocolError
+from triolet.errors import (
+    ConfigError,
+    ContextTooLong,
+    ProviderError,
+    ProviderRejected,
+    ProviderUnavailable,
+    RemoteProtocolError,
+)
 from triolet.net.network import Connect, connect_tcp, open_transport
 from triolet.net.redact import Redactor
 
@@ -140,7 +147,7 @@ class OpenAIChatProvider:
     def _shown(self, text: str) -> str:
         """What a server said, fit for a chat and a log: one line, of bounded length, without the key."""
         line = next(iter(self._redact(text).strip().splitlines()), "")
-        return "".join(filter(str.isprintable, line))[:LONGEST_TEXT]
+        return "".join(filter(str.isprintable, line))[:LONGEST_TEXT].strip()
 
 
 def _stated(body: object) -> str:
@@ -172,12 +179,25 @@ def _wait(error: openai.APIStatusError) -> float | None:
     return seconds if 0 <= seconds < math.inf else None
 
 
+def _check_host(base_url: str) -> None:
+    """Refuse what passes for a URL and would be an exception of another library with every request."""
+    try:
+        httpx2.URL(base_url).host.encode("idna")  # as the look-up of its address will
+    except (httpx2.InvalidURL, UnicodeError) as error:
+        raise ConfigError(f"the host of {base_url!r} cannot exist: {error}", key="model.base_url") from None
+
+
 @asynccontextmanager
 async def open_openai_chat(
     settings: ModelSettings, *, connect: Connect = connect_tcp
 ) -> AsyncIterator[OpenAIChatProvider]:
-    """The provider for ``settings.base_url``, or OpenAI's own address if that is empty."""
+    """The provider for ``settings.base_url``, or OpenAI's own address if that is empty.
+
+    Raises:
+        ConfigError: no host can have that name.
+    """
     base_url = settings.base_url or "https://api.openai.com/v1"
+    _check_host(base_url)
     transport = open_transport(
         httpx2,
         httpcore2,
