@@ -36,8 +36,13 @@ def _mapped(table: Mapping[type[BaseException], type[Exception]]) -> Iterator[No
     except tuple(table) as error:
         for cause, effect in table.items():
             if isinstance(error, cause):
-                raise effect(str(error) or type(error).__name__) from error
+                raise effect(_words(error)) from error
         raise
+
+
+def _words(error: BaseException) -> str:
+    """What it says; Trio's errors often leave that to their cause: a certificate that is refused, say."""
+    return str(error) or str(error.__cause__ or "") or type(error).__name__
 
 
 @attrs.frozen
@@ -149,14 +154,17 @@ def _seconds(timeout: float | None) -> float:
     return float("inf") if timeout is None else timeout
 
 
-def open_transport(client: ModuleType, pool: ModuleType, connect: Connect, *, tls: bool = True, **limits: Any) -> Any:
+def open_transport(
+    client: ModuleType, pool: ModuleType, connect: Connect, *, tls: bool | ssl.SSLContext = True, **limits: Any
+) -> Any:
     """A transport for ``client.AsyncClient``: httpx with httpcore, or httpx2 with httpcore2.
 
-    ``limits`` go to the pool (``max_connections``, ``keepalive_expiry`` ...). HTTP/1.1 only: neither library
-    resets an HTTP/2 stream when it is cancelled, so a stopped model would go on generating.
+    ``tls``: a context of the caller's own, or False where no address begins with ``https:``. ``limits`` go to the
+    pool (``max_connections``, ``keepalive_expiry`` ...). HTTP/1.1 only: neither library resets an HTTP/2 stream
+    when it is cancelled, so a stopped model would go on generating.
     """
     connections = pool.AsyncConnectionPool(
-        ssl_context=_tls_context(client) if tls else None,
+        ssl_context=tls if isinstance(tls, ssl.SSLContext) else _tls_context(client) if tls else None,
         network_backend=_Backend(connect, pool),
         **limits,
     )
