@@ -71,7 +71,12 @@ def demo(
             await run_demo(settings, opened, person)
 
     with terminal.foreground():
-        _run_trio(play)
+        try:
+            _run_trio(play)
+        except KeyboardInterrupt:
+            if say:
+                raise
+            terminal.write("\n")  # a person may leave like that
 
 
 @app.command

@@ -113,3 +113,31 @@ async def test_secrets_stay_out_of_the_output_and_the_database(tmp_path: Path) -
         written = town.bot.output.encode() + b"".join(path.read_bytes() for path in tmp_path.glob("*.db*"))
         assert b"42:emulator" not in written
         assert KEY.encode() not in written
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signal_before_the_bot_is_ready_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    """A Bot API that accepts connections and says nothing must not hold up a Ctrl-C."""
+    mute = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = mute[0].socket.getsockname()[1]
+    config = CONFIG.format(api_base=f"http://127.0.0.1:{port}", model_base="http://127.0.0.1:9/v1", key=KEY)
+    (tmp_path / "triolet.toml").write_text(config, encoding="utf-8")
+    async with mute[0], start("run", cwd=tmp_path) as bot:
+        connection = await mute[0].accept()
+        bot.process.send_signal(number)
+        with trio.fail_after(5):
+            assert await bot.wait_exit() == 0
+        await connection.aclose()
+
+
+async def test_second_signal_does_not_wait(tmp_path: Path) -> None:
+    async with open_town(tmp_path) as town:
+        fault = {"method": "sendMessage", "action": {"name": "delay", "before": 60.0, "after": 0.0}}
+        await town.emulator.post("fault", **fault)
+        await town.emulator.post("message", chat_id=ADA, text="Hello")
+        await town.emulator.wait_draft(3)
+        town.bot.process.send_signal(signal.SIGTERM)
+        await town.bot.wait_output("bot.shutting_down")
+        town.bot.process.send_signal(signal.SIGTERM)
+        with trio.fail_after(3):
+            assert await town.bot.wait_exit() == 0

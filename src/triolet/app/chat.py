@@ -42,6 +42,7 @@ async def run_chat(settings: Settings, provider: Provider, terminal: Terminal) -
             with reading:
                 await _read(terminal, supervisor)
         outer.cancel_scope.cancel(reason="the person left")
+    terminal.write("\n")
 
 
 async def _read(terminal: Terminal, supervisor: Supervisor) -> None:

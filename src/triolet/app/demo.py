@@ -135,7 +135,7 @@ def person_at(terminal: Terminal) -> Person:
     """Somebody who types messages, watches the answer grow and may stop it."""
 
     async def converse(server: TelegramServer) -> None:
-        terminal.write("A chat with the bot, on an emulated Telegram. /help, /new; /quit or Ctrl-D leaves.\n")
+        terminal.write("A chat with the bot, on an emulated Telegram. /help, /new; /quit or Ctrl-C leaves.\n")
         if terminal.has_keys:
             terminal.write("While it answers, any key presses the Stop button.\n")
         while True:
@@ -166,7 +166,6 @@ async def _show_growing(watch: _Watch, terminal: Terminal) -> None:
         for change in changes:
             if change.kind in {"draft", "message", "edit"}:
                 shown = _grow(shown, change, terminal)
-    terminal.write("\n")
 
 
 def _grow(shown: str | None, change: Change, terminal: Terminal) -> str | None:

@@ -71,8 +71,10 @@ async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
         log.exception("turn.failed", exc_info=problem)
         turn.ending, turn.detail = Ending.FAILED, "an internal error"
     finally:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + COMMIT_SECONDS):
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + COMMIT_SECONDS) as commit:
             await _commit(turn, record)
+        if commit.cancelled_caught:
+            log.error("turn.not_recorded", hint="the store took too long; the answer is on its way all the same")
 
 
 async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChannel[Batch]) -> None:
