@@ -1,14 +1,19 @@
 """Logging: one line an event, dotted names, values as fields, secrets masked, no message text.
 
-Everything goes to standard error. Libraries that log request URLs (httpx and httpx2 at INFO write the bot's token
-with them) are held at WARNING, and pass the same mask.
+Everything goes to standard error, and all of it passes one mask when it is text already: a secret may hide in a list,
+in an object's ``repr`` or in a traceback. That holds for our own events, for libraries' records, for warnings, and
+for errors that nobody caught. Libraries that log request URLs (httpx and httpx2 at INFO write the bot's token with
+them) are held at WARNING besides.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
+import traceback
 from collections.abc import Iterable
+from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import structlog
@@ -28,36 +33,47 @@ def configure(*, secrets: Iterable[str] = (), level: Level = "info") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.processors.format_exc_info,
-            _masking(redact),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
+            _masked(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0), redact),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    output = logging.StreamHandler()
-    output.addFilter(_MaskingFilter(redact))
-    logging.basicConfig(level=logging.WARNING, handlers=[output], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_MaskingOutput(redact)], force=True)
+    logging.captureWarnings(True)
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)
+    _mask_uncaught_errors(redact)
 
 
-def _masking(redact: Redactor) -> structlog.typing.Processor:
-    def mask(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+def _masked(render: structlog.dev.ConsoleRenderer, redact: Redactor) -> structlog.typing.Processor:
+    def render_masked(logger: Any, method: str, event: structlog.typing.EventDict) -> str:
+        return redact(render(logger, method, event))
 
-    return mask
+    return render_masked
 
 
-class _MaskingFilter(logging.Filter):
-    """Masks a record of the standard library's logging after its arguments are filled in."""
+class _MaskingOutput(logging.StreamHandler[Any]):
+    """Writes records of the standard library's logging, masked, with their tracebacks."""
 
     def __init__(self, redact: Redactor) -> None:
-        super().__init__()
+        super().__init__(sys.stderr)
         self._redact = redact
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = self._redact(record.getMessage()), None
-        if record.exc_info:
-            record.exc_text = self._redact(logging.Formatter().formatException(record.exc_info))
-            record.exc_info = None
-        return True
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(super().format(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
+        """For a record that cannot be formatted: one line, where the library would write all its arguments."""
+        sys.stderr.write(self._redact(f"{record.name}: a record cannot be written: {record.msg!r}\n"))
+
+
+def _mask_uncaught_errors(redact: Redactor) -> None:
+    def show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+    def show_lost(lost: Any) -> None:
+        show(lost.exc_type, lost.exc_value, lost.exc_traceback)
+
+    sys.excepthook = show
+    sys.unraisablehook = show_lost  # of a finalizer
+    threading.excepthook = show_lost
