@@ -130,6 +130,7 @@ def test_an_uncaught_error_shows_no_secret(case: str) -> None:
 def test_libraries_tell_no_url(output: io.StringIO, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At INFO, httpx writes the URL of each request: whatever a library's level was, it does not get that far."""
     logger = logging.getLogger(name)
+    monkeypatch.setattr("sys.stderr", output)
     monkeypatch.setattr(logger, "level", logging.DEBUG)
     log.configure()
     logger.info("HTTP Request")
@@ -144,6 +145,7 @@ def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What comes out after `configure`, which everything is taken back from afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in log._LOUD}
     structure = structlog.get_config()
     hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
     stream = io.StringIO()
@@ -155,6 +157,8 @@ def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     logging.captureWarnings(False)
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
     structlog.configure(**structure)
     sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
 
