@@ -1,0 +1,131 @@
+"""The turn alone: three tasks, one scope, and a commit that nothing can prevent, nor hold up for more than 2 s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import pytest
+import structlog
+import trio
+
+from triolet.app.turn import Turn, run_turn
+from triolet.core.conversation import Ending
+from triolet.core.events import Batch, Finished, TextDelta
+from triolet.core.text import FormattedText
+from triolet.transports.latest import Latest
+
+
+@attrs.define(eq=False)
+class RecordingTransport:
+    """Notes every frame it could have shown, with its time, and what was committed."""
+
+    log: list[str]
+    frames: list[tuple[float, str]] = attrs.Factory(list)
+    running: bool = False
+
+    async def run(self, latest: Latest) -> None:
+        self.running = True
+        try:
+            while True:
+                frame = latest.take_frame()
+                self.frames.append((trio.current_time(), frame.text))
+                await latest.wait_newer(frame, trio.current_time() + 1000.0)
+        finally:
+            self.running = False
+
+    def commit(self, message: FormattedText) -> None:
+        assert not self.running, "what stays is committed when nothing is shown any more"
+        self.log.append(f"commit {message.text!r}")
+
+    def shows_draft(self, draft_id: int) -> bool:
+        return False
+
+
+@attrs.define(eq=False)
+class Stage:
+    """A turn, what was logged of its end, and a store that takes its time."""
+
+    recording: float = 0.5
+    log: list[str] = attrs.Factory(list)
+    turn: Turn = attrs.field(init=False)
+    transport: RecordingTransport = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.transport = RecordingTransport(self.log)
+        self.turn = Turn(self.transport)
+
+    async def record(self, turn: Turn) -> None:
+        await trio.sleep(self.recording)
+        assert turn.ending is not None
+        self.log.append(f"recorded {turn.ending.value}")
+
+    async def run(self, ask: Callable[[Callable[[Batch], None]], object]) -> None:
+        await run_turn(self.turn, ask, self.record)  # type: ignore[arg-type]  # every ask here is a coroutine function
+
+
+async def speak(emit: Callable[[Batch], None]) -> None:
+    for word in ("one", " two", " three"):
+        emit((TextDelta(word),))
+        await trio.sleep(1.0)
+    emit((Finished("stop"),))
+
+
+async def test_frames_come_as_the_model_speaks(autojump_clock: object) -> None:
+    stage = Stage()
+    await stage.run(speak)
+    assert stage.transport.frames[-3:] == [(0.0, "one"), (1.0, "one two"), (2.0, "one two three")]
+    assert stage.log == ["commit 'one two three'", "recorded complete"]
+    assert trio.current_time() == 3.5
+
+
+async def test_stop_ends_all_three_tasks_in_the_same_instant(autojump_clock: object) -> None:
+    stage = Stage(recording=0.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.run, speak)
+        await trio.sleep(1.5)
+        stage.turn.stop(Ending.STOPPED)
+        stage.turn.stop(Ending.SHUTDOWN, "the first reason counts")
+    assert trio.current_time() == 1.5
+    assert stage.log == ["commit 'one two\\n\\n⏹ stopped'", "recorded stopped"]
+
+
+async def test_turn_stopped_before_it_began_asks_nobody(autojump_clock: object) -> None:
+    stage = Stage()
+    stage.turn.stop(Ending.STOPPED)
+    await stage.run(speak)
+    assert stage.log == ["commit '⏹ stopped'", "recorded stopped"]
+
+
+async def test_stop_after_the_end_changes_nothing(autojump_clock: object) -> None:
+    stage = Stage()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.run, speak)
+        await trio.sleep(3.2)
+        stage.turn.stop(Ending.STOPPED)
+    assert stage.log == ["commit 'one two three'", "recorded complete"]
+
+
+@pytest.mark.parametrize("moment", [0.5, 1.5, 2.9, 3.1, 3.4])
+async def test_cancel_from_outside_commits_and_records_all_the_same(autojump_clock: object, moment: float) -> None:
+    """The commit is the shield: whatever cancels the program's tasks, the text is handed over and stored."""
+    stage = Stage()
+    with trio.move_on_at(moment):
+        await stage.run(speak)
+    words = ["one", "one two", "one two three"][min(int(moment), 2)]
+    ended = moment >= 3.0
+    assert stage.log == [
+        f"commit {words if ended else words + chr(10) * 2 + '⏸ interrupted: the bot is restarting'!r}",
+        f"recorded {'complete' if ended else 'shutdown'}",
+    ]
+    assert trio.current_time() == pytest.approx(min(moment, 3.0) + 0.5)
+
+
+async def test_hanging_store_holds_up_nothing_for_more_than_two_seconds(
+    autojump_clock: object, captured_log: list[structlog.typing.EventDict]
+) -> None:
+    stage = Stage(recording=1000.0)
+    await stage.run(speak)
+    assert trio.current_time() == 5.0
+    assert stage.log == ["commit 'one two three'"]
+    assert [event["event"] for event in captured_log] == ["turn.not_recorded"]
