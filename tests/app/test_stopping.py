@@ -86,6 +86,18 @@ async def test_stop_before_the_first_word_says_so_alone(autojump_clock: object) 
         assert scene.server.visible(ADA) == ["Hello", "⏹ stopped"]
 
 
+async def test_answer_without_a_word_is_not_remembered(autojump_clock: object) -> None:
+    """An empty message of the model's would be refused by the next request."""
+    async with open_scene(Say.text(" \n"), Hang()) as scene:
+        scene.server.say(ADA, "first")
+        await trio.sleep(3.0)
+        scene.server.press_stop(ADA)
+        await scene.wait_answers()
+        scene.server.say(ADA, "second")
+        await trio.sleep(1.0)
+        assert [message.text for message in scene.provider.requests[-1].messages] == ["first", "second"]
+
+
 @pytest.mark.case("T8")
 async def test_stop_of_an_older_draft_or_another_chat_does_nothing(autojump_clock: object) -> None:
     async with open_scene(*tokens(60)) as scene:

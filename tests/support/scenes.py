@@ -115,6 +115,14 @@ class Scene:
         return (await self.wait_answers(before + 1, chat_id))[-1]
 
 
+def open_telegram(limits: Limits, *, string_draft_ids: bool = True) -> EmulatedTelegram:
+    telegram = EmulatedTelegram(token=TOKEN, limits=limits, string_draft_ids=string_draft_ids)
+    for user, name in ((ADA, "Ada"), (BOB, "Bob"), (STRANGER, "Mallory")):
+        telegram.add_private_chat(user, name)
+    telegram.add_group(GROUP, "Friends", (ADA, BOB, STRANGER), supergroup=True)
+    return telegram
+
+
 @asynccontextmanager
 async def open_scene(
     *steps: Step,
@@ -124,13 +132,14 @@ async def open_scene(
     limits: Limits | None = None,
     provider: Provider | None = None,
     string_draft_ids: bool = True,
+    telegram: EmulatedTelegram | None = None,
 ) -> AsyncIterator[Scene]:
-    """The bot serves Ada and Bob in private, and both with a stranger in a group; afterwards it shuts down."""
-    telegram = EmulatedTelegram(token=TOKEN, limits=limits or Limits(), string_draft_ids=string_draft_ids)
+    """The bot serves Ada and Bob in private, and both with a stranger in a group; afterwards it shuts down.
+
+    ``telegram`` is that of an earlier scene, whose bot has ended.
+    """
+    telegram = telegram or open_telegram(limits or Limits(), string_draft_ids=string_draft_ids)
     telegram.latency = latency
-    for user, name in ((ADA, "Ada"), (BOB, "Bob"), (STRANGER, "Mallory")):
-        telegram.add_private_chat(user, name)
-    telegram.add_group(GROUP, "Friends", (ADA, BOB, STRANGER), supergroup=True)
     scripted = ScriptedProvider(script or constant(*steps))
     shutdown = trio.Event()
     with trio.fail_after(100_000):

@@ -1,0 +1,67 @@
+"""What a restart finds in the store: nothing answered twice, nothing that waited forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from scenes import ADA, open_scene, rest, said, scene_settings, tokens
+
+from triolet.config import Settings, StoreSettings
+from triolet.providers.scripted import Hang
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return attrs.evolve(scene_settings(), store=StoreSettings(path=tmp_path / "triolet.db"))
+
+
+async def test_answered_messages_and_commands_are_done_with(autojump_clock: object, settings: Settings) -> None:
+    async with open_scene(*tokens(3), settings=settings) as first:
+        await first.ask("question")
+        await first.ask("/new")
+        await first.ask("/help")
+        await first.ask("/stop")
+        await rest(60)
+    count = len(first.calls())
+    async with open_scene(*tokens(3), settings=settings, telegram=first.telegram) as second:
+        await rest(60)
+        assert second.provider.requests == []
+        assert len(second.calls()) == count
+
+
+async def test_stopped_and_dropped_messages_are_done_with(autojump_clock: object, settings: Settings) -> None:
+    async with open_scene(*tokens(30), Hang(), settings=settings) as first:
+        for text in ("one", "two", "three"):
+            first.server.say(ADA, text)
+        await trio.sleep(2.0)
+        first.server.say(ADA, "/stop")
+        await first.wait_answers()
+        await rest(1)
+    async with open_scene(*tokens(3), settings=settings, telegram=first.telegram) as second:
+        await rest(60)
+        assert second.provider.requests == []
+
+
+@pytest.mark.case("X2")
+async def test_waiting_messages_are_answered_after_a_restart(autojump_clock: object, settings: Settings) -> None:
+    """The one under way was shown, marked and stored; those that waited were not begun."""
+    async with open_scene(*tokens(10), Hang(), settings=settings) as first:
+        for text in ("one", "two", "three"):
+            first.server.say(ADA, text)
+        await trio.sleep(5.0)
+    assert first.bot_messages() == [said(10) + "\n\n⏸ interrupted: the bot is restarting"]
+    async with open_scene(*tokens(3), settings=settings, telegram=first.telegram) as second:
+        assert (await second.wait_answers(3))[1:] == [said(3), said(3)]
+        assert [request.messages[-1].text for request in second.provider.requests] == ["two", "three"]
+        assert [m.text.strip() for m in second.provider.requests[0].messages] == ["one", said(10), "two"]
+
+
+async def test_messages_sent_while_nobody_served_are_answered(autojump_clock: object, settings: Settings) -> None:
+    async with open_scene(*tokens(3), settings=settings) as first:
+        await first.ask("one")
+    first.telegram.user_sends(ADA, "two", trio.current_time())
+    async with open_scene(*tokens(3), settings=settings, telegram=first.telegram) as second:
+        assert await second.wait_answers(2) == [said(3), said(3)]
