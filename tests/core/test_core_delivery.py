@@ -102,7 +102,13 @@ def test_bubbles_are_told_apart_by_identity() -> None:
 
 def test_what_the_next_draft_would_meet_too() -> None:
     assert {400, 404} == CAPABILITY_CODES
-    assert NEVER_LEFT not in CAPABILITY_CODES
+    assert NEVER_LEFT == 0, "no code of a server's"
+
+
+def test_a_new_bubble_is_nowhere_yet() -> None:
+    new = Bubble(PRIVATE, draft_id=4)
+    assert (new.message_id, new.lost, new.unsettled) == (None, False, 0)
+    assert Delivered().result is True, "what most methods return"
 
 
 # What an outcome tells
@@ -358,3 +364,7 @@ def test_an_outage_of_days_ends_in_a_delivery() -> None:
     call = delivery.next_call()
     delivery.settle(call, absorb(call, SENT), now)
     assert delivery.state is State.DELIVERED
+
+
+def test_states_are_logged_by_their_names() -> None:
+    assert all(state.value == state.name.lower() for state in State)

@@ -50,5 +50,6 @@ def test_no_end_is_empty_and_the_text_begins_it(text: str, ending: Ending, detai
         assert message.text.endswith(utf16_slice(message.text, entity.offset, entity.length))
 
 
-def test_the_notice_of_no_answer_is_a_sentence() -> None:
-    assert NO_ANSWER == "The model gave no answer."
+def test_an_end_without_detail_is_its_mark() -> None:
+    assert final_message("", Ending.STOPPED) == italic("⏹ stopped")
+    assert final_message("", Ending.COMPLETE) == italic("The model gave no answer.")
