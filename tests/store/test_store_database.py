@@ -104,7 +104,7 @@ async def test_memory_makes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     async with open_store(":memory:", executor=run_inline) as store:
         await store.put(KEY, "a", "b")
         assert await store.get(KEY, "a") == "b"
-    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240  # nothing else runs here
+    assert list(tmp_path.iterdir()) == []
 
 
 # Beginnings that a crash may leave behind
