@@ -9,7 +9,7 @@ import pytest
 import trio
 from scenes import ADA, open_scene, rest, said, scene_settings, tokens
 
-from triolet.config import Settings, StoreSettings
+from triolet.config import AccessSettings, Settings, StoreSettings
 from triolet.providers.scripted import Hang
 
 
@@ -65,3 +65,17 @@ async def test_messages_sent_while_nobody_served_are_answered(autojump_clock: ob
     first.telegram.user_sends(ADA, "two", trio.current_time())
     async with open_scene(*tokens(3), settings=settings, telegram=first.telegram) as second:
         assert await second.wait_answers(2) == [said(3), said(3)]
+
+
+async def test_refused_leftovers_are_done_with(autojump_clock: object, settings: Settings) -> None:
+    """What nobody is served for any more must not come up at every start."""
+    async with open_scene(Hang(), settings=settings) as first:
+        first.server.say(ADA, "one")
+        first.server.say(ADA, "two")
+        await trio.sleep(1.0)
+    nobody = attrs.evolve(settings, access=AccessSettings())
+    async with open_scene(*tokens(3), settings=nobody, telegram=first.telegram):
+        await rest(60)
+    async with open_scene(*tokens(3), settings=settings, telegram=first.telegram) as third:
+        await rest(60)
+        assert third.provider.requests == []

@@ -264,3 +264,22 @@ async def test_two_chats_stream_side_by_side(autojump_clock: object) -> None:
         assert await scene.wait_answers(chat_id=1002) == [said(50)]
         times = [[call.received for call in scene.calls(chat_id=chat)] for chat in (ADA, 1002)]
         assert times[0] == times[1]
+
+
+@pytest.mark.case("T3")
+@pytest.mark.parametrize(
+    ("streaming", "method"), [(StreamingSettings(), "sendMessageDraft"), (EDIT, "editMessageText")]
+)
+async def test_frame_that_waited_is_as_fresh_as_any(
+    autojump_clock: object, streaming: StreamingSettings, method: str
+) -> None:
+    """The text is bound when the call begins, not when its turn came: a wait makes no frame old."""
+    async with open_scene(*tokens(300), settings=scene_settings(streaming=streaming)) as scene:
+        scene.telegram.add_fault(Fault(method=method, skip=3, times=1, action=Flood(10)))
+        asked = trio.current_time() + 0.025
+        await scene.ask()
+        calls = scene.calls(method)
+        flooded = next(number for number, call in enumerate(calls) if call.status == 429)
+        after = calls[flooded + 1]
+        words = len(after.params["text"].removesuffix(CURSOR).split())
+        assert words == pytest.approx((after.received - 0.025 - asked - 0.5) / 0.1 + 1, abs=1.0)

@@ -41,4 +41,4 @@ def main() -> None:
         trio.run(serve, settings, Parrot())
         trio.run(serve, settings, ScriptedProvider(constant(Pause(1.0), Say.text("Hello"))))
     except TrioletError as error:
-        print(error)
+        raise SystemExit(str(error)) from error
