@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 from model_server import (
+    Hang,
     Head,
     Reset,
     Step,
@@ -100,7 +101,9 @@ async def test_a_reset_over_tcp_never_passes_for_whole() -> None:
 
 async def test_a_stream_that_says_done_without_a_finish_was_cut(autojump_clock: trio.testing.MockClock) -> None:
     async with open_scene() as scene:
-        assert (await scene.ask(say("a"), done())).events == [TextDelta("a")]
+        assert (await scene.ask(say("a"), done(), say("b"))).events == [TextDelta("a")]
+        assert (await scene.ask(say("a"), done(), Hang())).events == [TextDelta("a")]
+        assert trio.current_time() == 0.1
 
 
 async def test_a_finish_is_a_finish_without_done(autojump_clock: trio.testing.MockClock) -> None:
@@ -151,7 +154,9 @@ async def test_a_compressed_stream(autojump_clock: trio.testing.MockClock) -> No
 async def test_the_type_of_a_stream_does_not_matter(autojump_clock: trio.testing.MockClock) -> None:
     async with open_scene() as scene:
         for kind in ("text/plain", "application/json", "text/event-stream; charset=nonsense", ""):
-            assert (await scene.ask(Head(200, (("Content-Type", kind),)), *reply("a"))).text == "a"
+            head = Head(200, (("Content-Type", kind),))
+            assert (await scene.ask(head, *reply("a"))).reasons == ["stop"]
+            assert (await scene.ask(head, say("a"))).events == [TextDelta("a")], "cut off, but a stream"
 
 
 BROKEN: dict[str, list[Step]] = {

@@ -210,7 +210,14 @@ class ModelServer:
         if not self.reachable:
             raise ConnectionRefusedError("the model server is not reachable")
         client, server = memory_stream_pair()
-        self._nursery.start_soon(self._serve, server)
+        accepted = trio.Event()
+        self._nursery.start_soon(self._serve, server, accepted)
+        try:
+            # As with TCP, what ends the wait is no checkpoint: a cancel may be pending when the connection is there.
+            await accepted.wait()
+        except trio.Cancelled:
+            await trio.aclose_forcefully(client)
+            raise
         return client
 
     async def serve_tcp(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> NoReturn:
@@ -219,7 +226,9 @@ class ModelServer:
         task_status.started(f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/v1")
         await trio.serve_listeners(self._serve, listeners)
 
-    async def _serve(self, stream: trio.abc.Stream) -> None:
+    async def _serve(self, stream: trio.abc.Stream, accepted: trio.Event | None = None) -> None:
+        if accepted is not None:
+            accepted.set()
         self._accepted += 1
         number = self._accepted
         self.connections[number] = stream
