@@ -283,3 +283,33 @@ async def test_frame_that_waited_is_as_fresh_as_any(
         after = calls[flooded + 1]
         words = len(after.params["text"].removesuffix(CURSOR).split())
         assert words == pytest.approx((after.received - 0.025 - asked - 0.5) / 0.1 + 1, abs=1.0)
+
+
+@pytest.mark.case("T3")
+async def test_floods_in_a_row_are_no_failures_in_a_row(autojump_clock: object) -> None:
+    async with open_scene(*tokens(300)) as scene:
+        scene.telegram.add_fault(Fault(method="sendMessageDraft", skip=3, times=4, action=Flood(3)))
+        assert await scene.ask() == said(300)
+        assert [call.status for call in scene.calls("sendMessageDraft")].count(429) == 4
+        assert scene.calls("editMessageText") == []
+
+
+async def test_group_edits_leave_room_for_lasting_messages(autojump_clock: object) -> None:
+    async with open_scene(*tokens(500, every=0.1)) as scene:
+        scene.server.say(GROUP, "@triolet_bot hello", user_id=ADA)
+        await scene.wait_answers(chat_id=GROUP)
+        shown = scene.calls("sendMessage", "editMessageText", chat_id=GROUP)
+        gaps = [later.received - earlier.received for earlier, later in pairwise(shown[:-2])]
+        assert min(gaps) >= 4.0 - 1e-9
+        assert max(gaps) <= 4.0 + 2 * ROUND_TRIP
+        assert not [call for call in scene.telegram.journal if call.status == 429]
+
+
+async def test_preview_whose_id_is_unknown_is_not_sent_again(autojump_clock: object) -> None:
+    """It may be on screen: the whole answer follows, but no second preview."""
+    async with open_scene(*tokens(100), settings=scene_settings(streaming=EDIT)) as scene:
+        scene.telegram.add_fault(Fault(method="sendMessage", times=1, action=Reset(carried_out=True)))
+        scene.server.say(ADA, "Hello")
+        await rest(60)
+        assert len(scene.calls("sendMessage")) == 2
+        assert scene.bot_messages()[-1] == said(100)
