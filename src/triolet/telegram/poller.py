@@ -2,7 +2,8 @@
 
 Source: https://core.telegram.org/bots/api#getupdates: asking with a higher offset confirms everything below it. So
 the next poll is made only when the batch of the last one is in the inbox. The first poll names no offset: what was
-handed out but never confirmed comes again, and the inbox knows it.
+handed out but never confirmed comes again, and the inbox knows it. An update without a usable id can be neither kept
+nor confirmed: it is left out, and confirmed with the next one that has an id.
 """
 
 from __future__ import annotations
@@ -30,11 +31,18 @@ log = structlog.get_logger()
 POLL_SECONDS = 50
 """How long the server may hold a poll; 50 is the most it does."""
 
+LONGEST_BACK_OFF = 30.0
+
+_LARGEST_ID = 2**63 - 1
+"""The most that the inbox can hold."""
+
 
 async def fetch_identity(api: BotApi) -> BotIdentity:
     """Who the token makes us; raises as `BotApi.call` does."""
     me = await api.call("getMe", {})
-    return BotIdentity(int(me["id"]), str(me.get("username", "")))
+    if not (isinstance(me, dict) and type(me.get("id")) is int):
+        raise TelegramOutcomeUnknown("getMe: the result is no user")
+    return BotIdentity(me["id"], str(me.get("username", "")))
 
 
 async def poll_updates(api: BotApi, inbox: Inbox, dispatch: Callable[[RawUpdate], Iterable[int]]) -> None:
@@ -58,13 +66,23 @@ async def poll_updates(api: BotApi, inbox: Inbox, dispatch: Callable[[RawUpdate]
         failures = 0
         await _take(batch, inbox, dispatch)
         if batch:
-            offset = {"offset": int(batch[-1]["update_id"]) + 1}
+            offset = {"offset": max(update["update_id"] for update in batch) + 1}
 
 
 async def _poll(api: BotApi, offset: dict[str, int]) -> list[RawUpdate]:
     params: dict[str, Any] = offset | {"timeout": POLL_SECONDS, "allowed_updates": list(ALLOWED_UPDATES)}
     answer = await api.call("getUpdates", params, timeout=POLL_SECONDS + 15.0)
-    return [update for update in answer if isinstance(update, dict) and isinstance(update.get("update_id"), int)]
+    if not isinstance(answer, list):
+        raise TelegramOutcomeUnknown("getUpdates: the result is no list")
+    batch = [update for update in answer if _has_id(update)]
+    if answer and not batch:  # nothing to confirm, so the same would come again at once
+        raise TelegramOutcomeUnknown("getUpdates: no update has an id")
+    return batch
+
+
+def _has_id(update: Any) -> bool:
+    number = update.get("update_id") if isinstance(update, dict) else None
+    return type(number) is int and 0 < number < _LARGEST_ID
 
 
 async def _take(batch: list[RawUpdate], inbox: Inbox, dispatch: Callable[[RawUpdate], Iterable[int]]) -> None:
@@ -80,7 +98,7 @@ async def _take(batch: list[RawUpdate], inbox: Inbox, dispatch: Callable[[RawUpd
 async def _back_off(error: Exception, failures: int) -> None:
     if isinstance(error, Unauthorized | Conflict):
         raise error
-    seconds = min(2.0 ** (failures - 1), 30.0)
+    seconds = min(2.0 ** min(failures - 1, 10), LONGEST_BACK_OFF)
     if isinstance(error, TooManyRequests):
         seconds = max(seconds, error.retry_after)
     log.warning("poller.failed", problem=str(error), again_in=seconds)
