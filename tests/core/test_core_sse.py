@@ -56,6 +56,7 @@ CASES: list[tuple[str, bytes, list[ServerSentEvent]]] = [
     ("nothing", b"", []),
     ("a byte order mark at the start", b"\xef\xbb\xbfdata: a\n\n", [message("a")]),
     ("only one, and only there", b"\xef\xbb\xbf\xef\xbb\xbfdata: x\n\xef\xbb\xbfdata: y\ndata: a\n\n", [message("a")]),
+    ("none behind an empty line", b"\n\xef\xbb\xbfdata: x\n\ndata: a\n\n", [message("a")]),
     ("a byte order mark in a value stays", b"\ndata: \xef\xbb\xbfa\n\n", [message("\ufeffa")]),
     ("characters of every length", "data: aé€😀\n\n".encode(), [message("aé€😀")]),
     ("a name of every length", "event: é€😀\ndata\n\n".encode(), [message("", "é€😀")]),

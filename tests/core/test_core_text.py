@@ -104,6 +104,7 @@ def test_parts_are_joined_by_any_separator() -> None:
 PLACES = [
     ("short", "abc", 10, 3),
     ("of the limit", "0123456789", 10, 10),
+    ("of the limit, with a place", "01234 6789", 10, 10),
     ("no place: at the limit", "0123456789x", 10, 10),
     ("after a word", "01234 6789x", 10, 6),
     ("after the last word", "01234 6 89x", 10, 8),
@@ -143,6 +144,11 @@ def test_an_entity_across_a_cut_goes_on_in_the_next_part() -> None:
 
 def test_an_entity_over_many_parts_is_in_each() -> None:
     parts = split_message(italic("a" * 25), 10)
+    assert parts == [italic("a" * 10), italic("a" * 10), italic("a" * 5)]
+
+
+def test_an_entity_too_long_for_its_text_ends_with_it() -> None:
+    parts = split_message(FormattedText("a" * 25, (Entity("italic", 0, 99),)), 10)
     assert parts == [italic("a" * 10), italic("a" * 10), italic("a" * 5)]
 
 
