@@ -311,7 +311,7 @@ async def test_odd_updates_among_good_ones_are_left_out(autojump_clock: Clock, o
 
 
 async def test_updates_out_of_order_are_all_confirmed(autojump_clock: Clock) -> None:
-    script = Script([[{"update_id": 7}, {"update_id": 3}, {"update_id": 7}]])
+    script = Script([[{"update_id": 7}, {"update_id": 7}, {"update_id": 3}]])
     async with open_odd_server(script) as server, open_post(server.connect) as post:
         await post.poll(20)
         assert post.ids == [7, 3]
