@@ -19,7 +19,7 @@ def sse(*chunks: Any) -> bytes:
     return b"".join(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks)
 
 
-def choice(finish_reason: str | None = None, index: int = 0, **delta: Any) -> dict[str, Any]:
+def choice(finish_reason: str | None = None, index: int | None = 0, **delta: Any) -> dict[str, Any]:
     return {"choices": [{"index": index, "delta": delta, "finish_reason": finish_reason}]}
 
 
@@ -28,7 +28,7 @@ def decode(*chunks: bytes) -> list[StreamEvent]:
     return [event for chunk in chunks for event in decoder.receive_data(chunk)]
 
 
-def tool_call(index: int = 0, **fields: Any) -> dict[str, Any]:
+def tool_call(index: int | None = 0, **fields: Any) -> dict[str, Any]:
     return {"tool_calls": [{"index": index, **fields}]}
 
 
@@ -51,6 +51,8 @@ CHUNKS: list[tuple[str, Any, list[StreamEvent]]] = [
     ("a tool call of nulls", choice(**tool_call(2, id=None, function=None)), [ToolCallDelta(2, "", "", "")]),
     ("a tool call of inner nulls", choice(**tool_call(function={"name": None})), [ToolCallDelta(0, "", "", "")]),
     ("a tool call without index", choice(tool_calls=[{"id": "c"}]), [ToolCallDelta(0, "c", "", "")]),
+    ("a tool call of null index", choice(**tool_call(None, id="c")), [ToolCallDelta(0, "c", "", "")]),
+    ("a choice of null index", choice(index=None, content="a"), [TextDelta("a")]),
     ("null tool calls", choice(tool_calls=None), []),
     ("two calls", choice(tool_calls=[{"index": 0}, {"index": 1}]), [ToolCallDelta(n, "", "", "") for n in (0, 1)]),
     ("text and a call", choice(content="a", **tool_call()), [TextDelta("a"), ToolCallDelta(0, "", "", "")]),
@@ -109,6 +111,40 @@ def test_a_finish_is_not_made_up_from_done() -> None:
 
 def test_comments_and_empty_events_are_nothing() -> None:
     assert decode(b": PROCESSING\n\ndata\n\ndata: \n\n") == []
+
+
+def test_no_text_follows_the_finish_but_the_usage_does() -> None:
+    late = [choice(content="b"), choice("stop", content="c"), {"usage": {"prompt_tokens": 1}}]
+    assert decode(sse(choice("stop"), *late)) == [Finished("stop"), UsageReported(1, 0)]
+
+
+def test_nothing_at_all_follows_done() -> None:
+    late = b"data: [DONE]\n\n" + sse(choice(content="a"), {"usage": {}}, {"error": "late"}) + b"data: {\n\n"
+    assert decode(late) == []
+    assert decode(*(late[i : i + 1] for i in range(len(late)))) == []
+
+
+def test_what_a_decoder_tells_of_its_stream() -> None:
+    decoder = OpenAIChatDecoder()
+    rows = [
+        (b": PROCESSING\n\n", (False, False, False)),
+        (sse(choice(content="a")), (True, False, False)),
+        (sse(choice("stop")), (True, True, False)),
+        (b"data: [DONE]\n\n", (True, True, True)),
+    ]
+    for chunk, expected in rows:
+        decoder.receive_data(chunk)
+        assert (decoder.began, decoder.finished, decoder.done) == expected
+
+
+@pytest.mark.parametrize("end", [sse({"error": "overloaded"}), b"data: {\n\n"])
+def test_what_stood_before_an_error_is_not_lost(end: bytes) -> None:
+    decoder = OpenAIChatDecoder()
+    decoder.receive_data(sse(choice(content="a")))
+    assert decoder.before_error == ()
+    with pytest.raises((ProviderUnavailable, RemoteProtocolError)):
+        decoder.receive_data(sse(choice(content="b"), choice(content="c")) + end)
+    assert decoder.before_error == (TextDelta("b"), TextDelta("c"))
 
 
 RECORDED = (

@@ -102,7 +102,8 @@ LIMITS: list[tuple[str, bytes, list[ServerSentEvent | str]]] = [
     ("bytes count, not characters", "data:€é\n\ndata:€é1\n\n".encode(), [message("€é"), LINE_TOO_LONG]),
     ("an event of the size", b"data:123\ndata:4567\ndata\n\n", [message("123\n4567\n")]),
     ("an event one longer", b"data:123\ndata:4567\ndata:8\n\n", [EVENT_TOO_LONG]),
-    ("each event anew", b"data:12345\n\ndata:12345\n\n", [message("12345"), message("12345")]),
+    ("each event anew", b"data:123\ndata:4567\ndata\n\n" * 2, [message("123\n4567\n")] * 2),
+    ("a second one longer", b"data:1\n\ndata:123\ndata:4567\ndata:8\n\n", [message("1"), EVENT_TOO_LONG]),
     ("an event without data anew", b"event:1234\n\ndata:12345\n\n", [message("12345")]),
 ]
 

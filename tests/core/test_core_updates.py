@@ -107,6 +107,7 @@ MESSAGES: list[tuple[str, RawUpdate, Update]] = [
     ),
     ("no entities", message(entities=[]), HELLO),
     ("fields of tomorrow", message(new={"deep": [1]}, date=5) | {"new": 1}, HELLO),
+    ("from a sender of few words", message(sender={"id": 3}), HELLO),
     ("from nobody", without("from", message()), Ignored(1, "not from a person")),
     ("from a bot", message(sender=PERSON | {"is_bot": True}), Ignored(1, "not from a person")),
     ("in a channel's name", message(chat=GROUP, sender_chat=GROUP), Ignored(1, "not from a person")),
