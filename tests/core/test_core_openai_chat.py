@@ -141,7 +141,7 @@ def test_what_a_decoder_tells_of_its_stream() -> None:
 def test_what_stood_before_an_error_is_not_lost(end: bytes) -> None:
     decoder = OpenAIChatDecoder()
     decoder.receive_data(sse(choice(content="a")))
-    assert decoder.before_error == ()
+    assert not decoder.before_error
     with pytest.raises((ProviderUnavailable, RemoteProtocolError)):
         decoder.receive_data(sse(choice(content="b"), choice(content="c")) + end)
     assert decoder.before_error == (TextDelta("b"), TextDelta("c"))
