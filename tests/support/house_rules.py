@@ -174,9 +174,8 @@ def swallowed_cancels(house: House) -> Iterator[Finding]:
 def unreadable_handlers(house: House) -> Iterator[Finding]:
     """Handlers whose exceptions are computed, so that nobody can read what they catch."""
     for place in places(house):
-        node = place.node
-        if isinstance(node, ast.ExceptHandler) and node.type is not None and "" in _caught(node):
-            yield place.finding(f"except {ast.unparse(node.type)}")
+        if "" in _caught(place.node):
+            yield place.finding(ast.unparse(place.node).partition(":")[0])
 
 
 def broad_handlers(house: House) -> Iterator[Finding]:

@@ -1,90 +1,26 @@
-"""The poller, with the real store: nothing is confirmed before it is kept, and no answer stops it but two."""
+"""The poller: nothing is confirmed before it is kept, and no failure stops it but two."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from typing import Any
 
-import attrs
 import pytest
 import structlog
 import trio
 import trio.testing
-from odd_servers import open_odd_server
+from poller_scenes import ADA, FIRST, Clock, SlowInbox, open_emulated, polls
 
-from triolet.config import Secret
-from triolet.core.ports import RawUpdate
-from triolet.core.updates import ALLOWED_UPDATES, BotIdentity
+from triolet.core.updates import ALLOWED_UPDATES
 from triolet.emulator import (
     Delay,
-    EmulatedTelegram,
-    Exchange,
     Fault,
     Refuse,
-    Request,
     Reset,
-    Response,
     ServerError,
-    TelegramServer,
-    open_telegram_server,
 )
-from triolet.errors import Conflict, TelegramOutcomeUnknown, Unauthorized
-from triolet.store import SqliteStore, open_store, run_inline
-from triolet.telegram.client import BotApi, open_bot_api
-from triolet.telegram.poller import fetch_identity, poll_updates
-
-Clock = trio.testing.MockClock
-TOKEN = "42:emulator"
-ADA = 1001
-FIRST = 1000
-"""The emulator's first update id."""
-
-
-@attrs.define(eq=False)
-class Post:
-    """A store, a poller's client, and what was dispatched with its time."""
-
-    api: BotApi
-    store: SqliteStore
-    seen: list[tuple[float, int]] = attrs.Factory(list)
-    finished: Callable[[int], Iterable[int]] = lambda number: [number]
-
-    def dispatch(self, update: RawUpdate) -> Iterable[int]:
-        self.seen.append((trio.current_time(), update["update_id"]))
-        return self.finished(update["update_id"])
-
-    @property
-    def ids(self) -> list[int]:
-        return [number for _, number in self.seen]
-
-    async def poll(self, seconds: float) -> None:
-        """Poll for so long."""
-        with trio.move_on_after(seconds):
-            await poll_updates(self.api, self.store, self.dispatch)
-
-
-@asynccontextmanager
-async def open_post(connect: Any) -> AsyncIterator[Post]:
-    async with (
-        open_store(":memory:", executor=run_inline) as store,
-        open_bot_api("http://telegram", Secret(TOKEN), connect=connect) as api,
-    ):
-        yield Post(api, store)
-
-
-@asynccontextmanager
-async def open_emulated() -> AsyncIterator[tuple[TelegramServer, Post]]:
-    telegram = EmulatedTelegram(token=TOKEN)
-    telegram.add_private_chat(ADA)
-    async with open_telegram_server(telegram) as server, open_post(server.connect) as post:
-        yield server, post
-
-
-def polls(server: TelegramServer) -> list[tuple[float, int | None]]:
-    """When, and with which offset."""
-    return [(call.received, call.params.get("offset")) for call in server.telegram.calls("getUpdates")]
-
+from triolet.errors import Conflict, Unauthorized
+from triolet.telegram.poller import poll_updates
 
 # What was sent is kept, then confirmed
 
@@ -108,26 +44,6 @@ async def test_a_quiet_poll_ends_after_fifty_seconds(autojump_clock: Clock) -> N
     async with open_emulated() as (server, post):
         await post.poll(120)
         assert polls(server) == [(0.0, None), (50.0, None), (100.0, None)]
-
-
-@attrs.define(eq=False)
-class SlowInbox:
-    """The store, ten seconds late: what happens meanwhile is what it would be on a slow disk."""
-
-    store: SqliteStore
-    fails: bool = False
-
-    async def receive(self, updates: Sequence[RawUpdate]) -> list[RawUpdate]:
-        await trio.sleep(10)
-        if self.fails:
-            raise OSError("disk full")
-        return await self.store.receive(updates)
-
-    async def unfinished(self) -> list[RawUpdate]:
-        return await self.store.unfinished()
-
-    async def finish(self, update_ids: Sequence[int]) -> None:
-        await self.store.finish(update_ids)
 
 
 async def test_nothing_is_confirmed_or_dispatched_before_it_is_kept(autojump_clock: Clock) -> None:
@@ -250,82 +166,6 @@ async def test_two_answers_end_it(autojump_clock: Clock, case: str, after: int) 
         assert (post.ids, trio.current_time()) == ([FIRST][:after], 0.0)
 
 
-# Odd answers
-
-
-@attrs.define(eq=False)
-class Script:
-    """Answers each poll with the next result, then with silence."""
-
-    results: list[Any]
-    polls: list[tuple[float, Request]] = attrs.Factory(list)
-
-    async def __call__(self, exchange: Exchange) -> None:
-        self.polls.append((trio.current_time(), exchange.request))
-        if not self.results:
-            await trio.sleep_forever()
-        await exchange.respond(Response.json({"ok": True, "result": self.results.pop(0)}))
-
-    @property
-    def times(self) -> list[float]:
-        return [at for at, _ in self.polls]
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return [request.body for _, request in self.polls]
-
-
-GOOD = {"update_id": 5}
-NO_IDS: list[Any] = [
-    [{}],
-    [{"message": {}}],
-    [None, 1, "text", []],
-    [{"update_id": "5"}],
-    [{"update_id": True}],
-    [{"update_id": 5.0}],
-    [{"update_id": None}],
-    [{"update_id": 0}],
-    [{"update_id": -5}],
-    [{"update_id": 2**63}],
-    [{"update_id": 10**30}],
-]
-NO_LISTS: list[Any] = [None, {}, {"update_id": 5}, 5, "text", True]
-
-
-@pytest.mark.parametrize("odd", [*NO_IDS, *NO_LISTS])
-async def test_an_answer_without_any_update_is_asked_for_again_in_a_while(autojump_clock: Clock, odd: Any) -> None:
-    """In a while: asked at once, the same would come at once, for ever."""
-    script = Script([odd, odd, [GOOD]])
-    async with open_odd_server(script) as server, open_post(server.connect) as post:
-        await post.poll(20)
-        assert (post.seen, script.times) == ([(3.0, 5)], [0.0, 1.0, 3.0, 3.0])
-
-
-@pytest.mark.parametrize("odd", NO_IDS)
-async def test_odd_updates_among_good_ones_are_left_out(autojump_clock: Clock, odd: Any) -> None:
-    script = Script([[*odd, GOOD, *odd]])
-    async with open_odd_server(script) as server, open_post(server.connect) as post:
-        await post.poll(20)
-        assert (post.seen, script.times) == ([(0.0, 5)], [0.0, 0.0])
-        assert b'"offset":6' in script.bodies[1]
-
-
-async def test_updates_out_of_order_are_all_confirmed(autojump_clock: Clock) -> None:
-    script = Script([[{"update_id": 7}, {"update_id": 7}, {"update_id": 3}]])
-    async with open_odd_server(script) as server, open_post(server.connect) as post:
-        await post.poll(20)
-        assert post.ids == [7, 3]
-        assert b'"offset":8' in script.bodies[1]
-
-
-async def test_an_update_may_hold_anything(autojump_clock: Clock) -> None:
-    update = GOOD | {"message": {"text": "half a \ud83d pair\0", "deep": [[[{}]]], "n": 1e300}, "new_kind": None}
-    async with open_odd_server(Script([[update]])) as server, open_post(server.connect) as post:
-        post.finished = lambda _: []
-        await post.poll(20)
-        assert await post.store.unfinished() == [update]
-
-
 # Cancelling
 
 
@@ -346,24 +186,3 @@ async def test_a_cancel_at_any_time_loses_and_repeats_nothing(autojump_clock: Cl
             await post.poll(60)
             assert post.ids == [FIRST, FIRST + 1]
             assert (server.telegram.updates.pending, await post.store.unfinished()) == ([], [])
-
-
-# Who we are
-
-
-async def test_the_identity(autojump_clock: Clock) -> None:
-    async with open_emulated() as (_, post):
-        assert await fetch_identity(post.api) == BotIdentity(42, "triolet_bot")
-
-
-@pytest.mark.parametrize("odd", [None, {}, [], "text", 5, {"id": "42"}, {"id": None}, {"id": True}])
-async def test_an_identity_that_is_none(autojump_clock: Clock, odd: Any) -> None:
-    """As from an address where something else lives."""
-    async with open_odd_server(Script([odd])) as server, open_post(server.connect) as post:
-        with pytest.raises(TelegramOutcomeUnknown, match="getMe: the result is no user"):
-            await fetch_identity(post.api)
-
-
-async def test_a_bot_without_a_name(autojump_clock: Clock) -> None:
-    async with open_odd_server(Script([{"id": 42}])) as server, open_post(server.connect) as post:
-        assert await fetch_identity(post.api) == BotIdentity(42, "")
