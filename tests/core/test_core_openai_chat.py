@@ -216,7 +216,7 @@ NONSENSE = [
 
 @pytest.mark.parametrize("data", NONSENSE, ids=lambda data: data[:40])
 def test_nonsense_is_the_peer_s_mistake(data: str) -> None:
-    with pytest.raises(RemoteProtocolError, match="the provider sent a chunk that makes no sense: "):
+    with pytest.raises(RemoteProtocolError, match="^the provider sent a chunk that makes no sense: "):
         decode(f"data: {data}\n\n".encode())
 
 
@@ -305,3 +305,8 @@ def test_messages_are_rendered_by_role() -> None:
     ]
     assert render_messages("be kind", messages) == [{"role": "system", "content": "be kind"}, *said]
     assert render_messages("", messages) == said
+
+
+def test_half_of_a_pair_is_replaced_in_a_request() -> None:
+    """UTF-8 cannot carry one, and JSON from Telegram may bring it in."""
+    assert render_messages("\ude00", [Message.of("user", "a\ud83d😀")])[-1] == {"role": "user", "content": "a\ufffd😀"}
