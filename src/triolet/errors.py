@@ -82,7 +82,7 @@ class ProviderRejected(ProviderError):
 
 
 class ContextTooLong(ProviderRejected):
-    """The request holds more tokens than the model takes."""
+    """The request holds more tokens than the model takes; nothing was said yet."""
 
 
 class TelegramError(TrioletError):

@@ -39,6 +39,7 @@ async def check_whole(scene: Scene) -> None:
     assert all(connection.is_idle() for connection in scene.pooled)
 
 
+@pytest.mark.case("I2")
 @pytest.mark.parametrize("phase", PHASES)
 async def test_a_cancel_reaches_the_server_in_the_same_instant(
     phase: str, autojump_clock: trio.testing.MockClock

@@ -48,6 +48,7 @@ def said_within(offset: int) -> str:
 SSE = ("Content-Type", "text/event-stream")
 
 
+@pytest.mark.case("RR9", "RR10", "L7")
 async def test_a_stream_broken_at_any_byte_is_a_prefix_and_never_passes_for_whole(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -63,6 +64,7 @@ async def test_a_stream_broken_at_any_byte_is_a_prefix_and_never_passes_for_whol
             assert ear.text == said_within(offset), offset
 
 
+@pytest.mark.case("RR9", "RR10", "L7")
 async def test_a_stream_that_ends_in_order_at_any_byte_never_passes_for_whole(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -38,6 +38,7 @@ SILENT: list[tuple[list[Step], float, str]] = [
 ]
 
 
+@pytest.mark.case("L2", "L3")
 @pytest.mark.parametrize(("steps", "at", "text"), SILENT)
 async def test_silence_ends_it_at_its_time_whatever_keeps_the_connection_alive(
     steps: list[Step], at: float, text: str, autojump_clock: trio.testing.MockClock

@@ -29,7 +29,7 @@ class Model:
         request = self._request(messages, self._settings.context_tokens)
         try:
             await self._provider.stream(request, self._learning(request, emit))
-        except ContextTooLong:
+        except ContextTooLong:  # raised before anything is said
             shorter = self._request(messages, self._settings.context_tokens // 2)
             if len(shorter.messages) == len(request.messages):
                 raise ProviderError("the message is too long for the model; send less, or /new") from None

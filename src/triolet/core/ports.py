@@ -81,9 +81,12 @@ class Provider(Protocol):
     async def stream(self, request: ModelRequest, emit: Callable[[Batch], None]) -> None:
         """Ask, and emit what the model says, a batch for each read of the socket, until it has said all.
 
-        A stream that was not cut off emits `Finished`. Cancelling closes the connection at once.
+        A stream that was not cut off emits `Finished`, once; only usage may follow, and nothing after it is an
+        error. One that is cut off in good order returns without it. Batches are never empty. Cancelling closes the
+        connection at once.
 
         Raises:
-            ProviderError: no answer, or no more of it. What was emitted before stands.
+            ProviderError: no answer, or no more of it; what came before is emitted first. The message is one line
+                and, like all that hangs on it, free of secrets.
         """
         ...
