@@ -216,7 +216,7 @@ NONSENSE = [
 
 @pytest.mark.parametrize("data", NONSENSE, ids=lambda data: data[:40])
 def test_nonsense_is_the_peer_s_mistake(data: str) -> None:
-    with pytest.raises(RemoteProtocolError, match="^the provider sent a chunk that makes no sense: "):
+    with pytest.raises(RemoteProtocolError, match=r"^the provider sent a chunk that makes no sense: "):
         decode(f"data: {data}\n\n".encode())
 
 
