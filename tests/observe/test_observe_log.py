@@ -131,7 +131,7 @@ def test_libraries_tell_no_url(output: io.StringIO, name: str, monkeypatch: pyte
     """At INFO, httpx writes the URL of each request: whatever a library's level was, it does not get that far."""
     logger = logging.getLogger(name)
     monkeypatch.setattr("sys.stderr", output)
-    monkeypatch.setattr(logger, "level", logging.DEBUG)
+    logger.setLevel(logging.DEBUG)
     log.configure()
     logger.info("HTTP Request")
     assert output.getvalue() == ""

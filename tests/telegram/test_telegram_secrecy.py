@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -49,7 +50,9 @@ def records(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     """What every library logs, at its most talkative."""
     recorder = Recorder()
     logging.getLogger().addHandler(recorder)
-    with caplog.at_level(logging.DEBUG):
+    with ExitStack() as levels:
+        for name in ("", "httpx", "httpcore"):  # each by itself: whoever sets up logging holds the libraries back
+            levels.enter_context(caplog.at_level(logging.DEBUG, logger=name))
         yield recorder.seen
     logging.getLogger().removeHandler(recorder)
 
