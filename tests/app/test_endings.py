@@ -48,6 +48,7 @@ class Way:
 WAYS = {
     "done": Way(End(), nothing, ""),
     "length": Way(End("length"), nothing, "\n\n✂ cut off: the answer reached its longest"),
+    "filtered": Way(End("content_filter"), nothing, "\n\n✂ cut off: the provider withholds the rest"),
     "failed": Way(BROKEN, nothing, "\n\n⚠ broken off · the provider fell silent"),
     "cut": Way(Cut(), nothing, "\n\n⚠ broken off"),
     "stop": Way(Hang(), press_stop, "\n\n⏹ stopped"),

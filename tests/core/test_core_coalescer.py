@@ -49,7 +49,7 @@ ENDINGS: list[tuple[FinishReason, Ending]] = [
     ("stop", Ending.COMPLETE),
     ("length", Ending.LENGTH),
     ("tool_calls", Ending.COMPLETE),
-    ("content_filter", Ending.COMPLETE),
+    ("content_filter", Ending.FILTERED),
     ("other", Ending.COMPLETE),
 ]
 

@@ -155,6 +155,16 @@ async def test_message_beyond_the_limit_is_sent_in_parts(autojump_clock: object)
         assert len(parts) == 5
 
 
+async def test_blank_part_of_a_message_is_left_out(
+    autojump_clock: object, captured_log: list[structlog.typing.EventDict]
+) -> None:
+    async with open_office() as office:
+        office.outbox.commit(office.bubble(), FormattedText("before" + "\n" * 10_000 + "after"))
+        await office.outbox.wait_idle()
+        assert office.messages() == ["before", "after"]
+        assert captured_log == []
+
+
 async def test_unknown_send_is_not_repeated(
     autojump_clock: object, captured_log: list[structlog.typing.EventDict]
 ) -> None:

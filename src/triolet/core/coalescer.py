@@ -13,7 +13,9 @@ from __future__ import annotations
 import attrs
 
 from triolet.core.conversation import Ending
-from triolet.core.events import Batch, Finished, TextDelta, UsageReported
+from triolet.core.events import Batch, Finished, FinishReason, TextDelta, UsageReported
+
+_ENDINGS: dict[FinishReason, Ending] = {"length": Ending.LENGTH, "content_filter": Ending.FILTERED}
 
 
 @attrs.frozen
@@ -59,4 +61,4 @@ class Coalescer:
         """How the stream ended, if it has ended by itself."""
         if self.finished is None:
             return Ending.FAILED
-        return Ending.LENGTH if self.finished.reason == "length" else Ending.COMPLETE
+        return _ENDINGS.get(self.finished.reason, Ending.COMPLETE)

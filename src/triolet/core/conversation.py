@@ -22,6 +22,8 @@ class Ending(enum.Enum):
     COMPLETE = "complete"
     LENGTH = "length"
     """The model reached the limit of its answer."""
+    FILTERED = "filtered"
+    """The provider withheld the rest."""
     STOPPED = "stopped"
     FAILED = "failed"
     SHUTDOWN = "shutdown"

@@ -10,6 +10,7 @@ from triolet.core.text import FormattedText, italic, join
 
 _MARKS = {
     Ending.LENGTH: "✂ cut off: the answer reached its longest",
+    Ending.FILTERED: "✂ cut off: the provider withholds the rest",
     Ending.STOPPED: "⏹ stopped",
     Ending.FAILED: "⚠ broken off",
     Ending.SHUTDOWN: "⏸ interrupted: the bot is restarting",

@@ -118,7 +118,9 @@ class Outbox:
         No frame of it may be shown from now on.
         """
         chat = self._chat(bubble)
-        for number, part in enumerate(split_message(message)):
+        # A part of white space alone would be refused, and shows nothing.
+        parts = [part for part in split_message(message) if part.text.strip()]
+        for number, part in enumerate(parts):
             bubble.unsettled += 1
             target = bubble if number == 0 else self.open_bubble(bubble.place)
             chat.lane.commit(Delivery(target, part, owner=bubble))
