@@ -9,6 +9,8 @@ import trio
 from scenes import ADA, BOB, GROUP, STRANGER, open_scene, rest, said, scene_settings, tokens
 
 from triolet.config import LimitSettings
+from triolet.core.conversation import Message
+from triolet.core.openai_chat import render_messages
 from triolet.core.ports import ModelRequest
 from triolet.errors import ContextTooLong
 from triolet.providers.scripted import Fail, Hang, Pause, Say, Step
@@ -124,7 +126,7 @@ async def test_queue_is_bounded_and_says_so(autojump_clock: object) -> None:
             scene.server.say(ADA, question)
             await trio.sleep(0.1)
         messages = await scene.wait_answers(4)
-        assert messages[0] == "⏳ 2 messages are waiting already, so this one was not taken. /stop drops them."
+        assert messages[0] == "⏳ 2 messages are waiting already, and I take no more meanwhile. /stop drops them."
         await rest(60)
         assert [request.messages[-1].text for request in scene.provider.requests] == ["one", "two", "three"]
 
@@ -163,7 +165,7 @@ async def test_too_long_context_is_halved_once(autojump_clock: object) -> None:
         for number in range(5):
             assert await scene.ask(f"question {number}") == "z" * 900
         tried = [len(request.messages) for request in scene.provider.requests]
-        assert tried == [1, 3, 5, 7, 9, 5]
+        assert tried == [1, 3, 5, 7, 9, 3]
 
 
 async def test_message_that_no_halving_helps_is_refused_in_one_line(autojump_clock: object) -> None:
@@ -189,3 +191,46 @@ async def test_answered_updates_are_acknowledged_and_answered_once(autojump_cloc
         await rest(120)
         assert len(scene.provider.requests) == 20
         assert scene.telegram.updates.pending == []
+
+
+async def test_queue_takes_what_one_poll_brings_and_refuses_once(autojump_clock: object) -> None:
+    """The first of a batch does not wait, though its turn has not begun; a backlog is told once, not per message."""
+    settings = attrs.evolve(scene_settings(), limits=LimitSettings(queue_per_chat=5))
+    async with open_scene(*tokens(3), settings=settings) as scene:
+        for number in range(9):
+            scene.server.say(ADA, f"question {number}")
+        await rest(60)
+        assert len(scene.provider.requests) == 6
+        assert [text for text in scene.bot_messages() if text.startswith("⏳")] == [scene.bot_messages()[0]]
+
+
+async def test_model_that_holds_less_than_it_was_said_to_goes_on_answering(autojump_clock: object) -> None:
+    """A server's context is often smaller than `context_tokens`: history shrinks, and the chat is not lost."""
+
+    def small(request: ModelRequest) -> list[Step]:
+        characters = sum(len(message.text) for message in request.messages)
+        return [Fail(ContextTooLong("too long", status=400))] if characters > 20_000 else [Say.text("z" * 3000)]
+
+    async with open_scene(script=small) as scene:
+        for number in range(30):
+            assert await scene.ask(f"question {number}") == "z" * 3000
+        kept = [len(request.messages) for request in scene.provider.requests]
+        assert kept[-1] >= 5
+
+
+async def test_unanswered_question_and_the_next_are_one_message_on_the_wire(autojump_clock: object) -> None:
+    """Many servers refuse two messages of one role in a row."""
+    asked = [Message.of("user", "one"), Message.of("user", "two"), Message.of("assistant", "yes")]
+    assert render_messages("", asked) == [
+        {"role": "user", "content": "one\n\ntwo"},
+        {"role": "assistant", "content": "yes"},
+    ]
+
+
+async def test_ids_beyond_the_stores_are_ignored(autojump_clock: object) -> None:
+    async with open_scene(*tokens(3)) as scene:
+        person = {"id": ADA, "is_bot": False, "first_name": "Ada"}
+        chat = {"id": 2**63, "type": "private"}
+        message = {"message_id": 1, "date": 0, "chat": chat, "from": person, "text": "Hello"}
+        scene.server.act(scene.telegram.push_update, "message", message)
+        assert await scene.ask() == said(3)

@@ -100,7 +100,7 @@ async def test_ended_turn_leaves_its_text_once_and_no_cursor(
 
 @pytest.mark.case("F8")
 @pytest.mark.parametrize("screen", SCREENS)
-@pytest.mark.parametrize("text", ["", "  \n "])
+@pytest.mark.parametrize("text", ["", "  \n ", "\u200b"])
 async def test_answer_without_text_says_so_and_leaves_nothing_else(
     autojump_clock: object, screen: str, text: str
 ) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import attrs
 import pytest
+import structlog
 import trio
-from scenes import ADA, open_scene, rest, said, scene_settings, tokens
+from scenes import ADA, BOB, open_scene, open_telegram, rest, said, scene_settings, tokens
 
 from triolet.config import AccessSettings, Settings, StoreSettings
+from triolet.emulator import Limits
 from triolet.providers.scripted import Hang
 
 
@@ -79,3 +82,55 @@ async def test_refused_leftovers_are_done_with(autojump_clock: object, settings:
     async with open_scene(*tokens(3), settings=settings, telegram=first.telegram) as third:
         await rest(60)
         assert third.provider.requests == []
+
+
+async def test_store_that_fails_costs_no_chat_its_answer(
+    autojump_clock: object, settings: Settings, captured_log: list[structlog.typing.EventDict]
+) -> None:
+    """A broken database loses the record of a turn; every text is delivered, and the bot goes on."""
+    async with open_scene(*tokens(20), settings=settings) as scene:
+        scene.server.say(ADA, "Hello")
+        scene.server.say(BOB, "Hello")
+        await trio.sleep(1.0)
+        with sqlite3.connect(settings.store.path, isolation_level=None) as operator:
+            operator.execute("ALTER TABLE history RENAME TO away")
+            assert await scene.wait_answers() == [said(20)]
+            assert await scene.wait_answers(chat_id=BOB) == [said(20)]
+            operator.execute("ALTER TABLE away RENAME TO history")
+        operator.close()
+        failed = [event for event in captured_log if event["event"] == "turn.not_recorded"]
+        assert [event["problem"].split(": ")[-1] for event in failed] == ["history"] * 2
+        assert await scene.ask("again") == said(20)
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 120, 3))
+async def test_shutdown_at_any_moment_does_nothing_twice(
+    autojump_clock: object, settings: Settings, milliseconds: int
+) -> None:
+    """What a later start finds unfinished has not been done already; what was not done is."""
+    async with open_scene(*tokens(3), settings=settings) as first:
+        for text in ("/help", "question"):
+            first.server.say(ADA, text)
+        await trio.sleep(milliseconds / 1000)
+    async with open_scene(*tokens(3), settings=settings, telegram=first.telegram) as second:
+        await rest(60)
+        texts = second.bot_messages()
+    assert len([text for text in texts if text.startswith("Send me")]) == 1
+    answers = [text for text in texts if not text.startswith("Send me")]
+    assert len(answers) == 1
+    assert answers[0] in {said(3), "⏸ interrupted: the bot is restarting"}
+
+
+async def test_shutdown_delivers_the_texts_of_all_running_answers(autojump_clock: object) -> None:
+    """As many as may run at once: Telegram takes thirty messages a second, and the drain waits for them."""
+    people = tuple(range(2000, 2200))
+    telegram = open_telegram(Limits())
+    for person in people:
+        telegram.add_private_chat(person)
+    everybody = attrs.evolve(scene_settings(), access=AccessSettings(allow=people))
+    async with open_scene(*tokens(10), Hang(), settings=everybody, telegram=telegram) as scene:
+        for person in people:
+            scene.server.say(person, "Hello")
+        await trio.sleep(5.0)
+    texts = [scene.bot_messages(person) for person in people]
+    assert texts == [[said(10) + "\n\n⏸ interrupted: the bot is restarting"]] * len(people)

@@ -137,6 +137,35 @@ async def test_stop_command_drops_what_waits_and_says_how_many(autojump_clock: o
         assert len(scene.provider.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("texts", "notices"),
+    [
+        (["first", "/stop"], ["⏹ 1 waiting message dropped"]),
+        (["first", "second", "/stop"], ["⏹ 2 waiting messages dropped"]),
+        (["/new", "/stop"], ["There is nothing to stop.", "A new conversation. What was said is forgotten."]),
+        (["first", "/new"], ["⏹ 1 waiting message dropped", "A new conversation. What was said is forgotten."]),
+        (
+            ["/new", "first", "/stop"],
+            ["⏹ 1 waiting message dropped", "A new conversation. What was said is forgotten."],
+        ),
+    ],
+    ids=str,
+)
+async def test_commands_of_one_poll_all_say_what_they_did(
+    autojump_clock: object, texts: list[str], notices: list[str]
+) -> None:
+    """Nothing vanishes without a word, and what was to be forgotten is, whatever comes in the same batch."""
+    async with open_scene(*tokens(3)) as scene:
+        await scene.ask("my secret")
+        for text in texts:
+            scene.server.say(ADA, text)
+        await rest(20)
+        assert scene.bot_messages()[1:] == notices
+        await scene.ask("again")
+        remembered = [message.text.strip() for message in scene.provider.requests[-1].messages]
+        assert remembered == (["again"] if "/new" in texts else ["my secret", said(3), "again"])
+
+
 async def test_stop_without_an_answer_says_that_there_is_nothing(autojump_clock: object) -> None:
     async with open_scene(*tokens(3)) as scene:
         assert await scene.ask("/stop") == "There is nothing to stop."

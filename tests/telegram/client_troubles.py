@@ -144,7 +144,12 @@ ANSWERS: dict[str, tuple[Response, Expected]] = {
     "500": (no(500, "Internal Server Error: restart"), unknown("500 Internal Server Error: restart")),
     "502 in JSON": (no(502, "Bad Gateway"), unknown("502 Bad Gateway")),
     "502 in HTML": (Response(502, GATEWAY), unknown("HTTP 502, not a Bot API answer")),
-    "403 in HTML": (Response(403, GATEWAY), unknown("HTTP 403, not a Bot API answer")),
+    "403 in HTML": (Response(403, GATEWAY), refused(TelegramError, 403, "not a Bot API answer")),
+    "404 in HTML": (Response(404, GATEWAY), refused(TelegramError, 404, "not a Bot API answer")),
+    "429 in HTML": (
+        Response(429, GATEWAY),
+        refused(TooManyRequests, 429, "not a Bot API answer", retry_after=1.0),
+    ),
     "nothing": (Response(200), unknown("HTTP 200, not a Bot API answer")),
     "half of it": (Response(200, b'{"ok":true,"result":{"mess'), unknown("HTTP 200, not a Bot API answer")),
     "no UTF-8": (Response(200, b'{"ok":true,"result":"\xff"}'), unknown("HTTP 200, not a Bot API answer")),

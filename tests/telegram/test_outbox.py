@@ -244,6 +244,46 @@ async def test_burst_to_many_chats_keeps_the_bots_own_limit(autojump_clock: obje
         assert all(office.messages(chat_id) == ["message 0", "message 1", "message 2"] for chat_id in CHATS)
 
 
+async def test_frames_that_wait_for_another_chats_reply_are_woken_by_it(autojump_clock: object) -> None:
+    """When calls in flight fill all but the reserve, the end of any of them is what a frame waits for."""
+    slow = Fault(method="editMessageText", times=25, action=Delay(before=3.0))
+    async with open_office() as office, trio.open_nursery() as nursery:
+        bubbles = [office.bubble(chat_id) for chat_id in CHATS]
+        for bubble in bubbles:
+            office.outbox.commit(bubble, FormattedText("first"))
+        await office.outbox.wait_idle()
+        await trio.sleep(5)
+        office.server.telegram.add_fault(slow)
+
+        async def edit(bubble: Bubble) -> None:
+            await office.outbox.wait_slot(bubble, Cost.MESSAGE, Priority.FRAME)
+            await office.outbox.show(message_call(bubble, FormattedText("second")))
+
+        began = trio.current_time()
+        for bubble in bubbles:
+            nursery.start_soon(edit, bubble)
+        with trio.fail_after(60):
+            await office.server.wait_until(lambda: all(office.messages(chat_id) == ["second"] for chat_id in CHATS))
+        assert trio.current_time() - began < 6.0
+
+
+async def test_edit_that_never_becomes_known_is_given_up(
+    autojump_clock: object, captured_log: list[structlog.typing.EventDict]
+) -> None:
+    """Minutes later the chat goes on, with whatever waits behind it."""
+    async with open_office() as office:
+        bubble = office.bubble()
+        office.outbox.commit(bubble, FormattedText("first"))
+        await office.outbox.wait_settled(bubble)
+        office.server.telegram.add_fault(Fault(method="editMessageText", times=None, action=ServerError()))
+        office.outbox.commit(bubble, FormattedText("second"))
+        office.outbox.commit(office.bubble(), FormattedText("behind it"))
+        await office.outbox.wait_idle()
+        assert 400 < trio.current_time() < 800
+        assert office.messages() == ["first", "behind it"]
+        assert [event["state"] for event in captured_log if event["event"] == "outbox.undelivered"] == ["uncertain"]
+
+
 async def test_drafts_at_full_speed_are_never_refused(autojump_clock: object) -> None:
     async with open_office() as office:
         bubble = office.bubble()

@@ -29,13 +29,13 @@ from triolet.net.network import Connect, connect_tcp
 from triolet.store import open_store
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.outbox import Outbox, open_outbox
-from triolet.telegram.poller import fetch_identity, poll_updates
+from triolet.telegram.poller import dispatch_all, fetch_identity, poll_updates
 from triolet.transports.telegram import TelegramScreen
 
 log = structlog.get_logger()
 
-DRAIN_SECONDS = 5.0
-"""How long a shutdown waits for messages that are on their way."""
+DRAIN_SECONDS = 20.0
+"""How long a shutdown waits for messages on their way: the bot may send 30 a second, and flooded chats have to wait."""
 
 
 @attrs.frozen
@@ -109,17 +109,18 @@ async def _serve(
     """Poll and answer; returns when every answer is committed, with the reason if it was not asked for."""
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(nursery, _services(settings, provider, house), _access(settings), bot)
-        for update in await house.store.unfinished():
-            await house.store.finish(supervisor.dispatch(update))
         polling = trio.CancelScope()
         nursery.start_soon(_cancel_on, shutdown, polling)
         task_status.started(bot)
         problem: StartError | None = None
         with polling:
             try:
+                await dispatch_all(await house.store.unfinished(), house.store, supervisor.dispatch)
                 await poll_updates(house.polls, house.store, supervisor.dispatch)
             except (Unauthorized, Conflict) as error:
                 problem = _start_error(error)
+            except StartError as error:  # the store
+                problem = error
         supervisor.shut_down()
         shutdown.set()
     return problem

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import sys
 from typing import Any
 
 import trio
@@ -33,7 +34,7 @@ async def run_chat(settings: Settings, provider: Provider, terminal: Terminal) -
             history=store,
             screen=ConsoleScreen(terminal),
             turns=trio.CapacityLimiter(1),
-            queue_limit=settings.limits.queue_per_chat,
+            queue_limit=sys.maxsize,  # a pipe may say all at once
         )
         async with trio.open_nursery() as conversations:
             supervisor = Supervisor(conversations, services, Access({_PERSON}, "all"), BotIdentity(0, ""))

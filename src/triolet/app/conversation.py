@@ -20,7 +20,8 @@ from triolet.core.conversation import ConversationKey, Ending, Message
 from triolet.core.delivery import Place
 from triolet.core.events import Batch
 from triolet.core.ports import History
-from triolet.core.text import FormattedText
+from triolet.core.text import FormattedText, is_blank
+from triolet.errors import StartError
 from triolet.transports import Screen
 
 log = structlog.get_logger()
@@ -63,22 +64,30 @@ class Conversation:
         self._services = services
         self._waiting: deque[Task] = deque()
         self._turn: Turn | None = None
+        self._at_work = False
+        self._is_full = False
 
     def post(self, task: Task) -> bool:
-        """Take the task, in order; False if too many wait already, and the user has been told."""
-        if len(self._waiting) >= self._services.queue_limit:
-            count = len(self._waiting)
-            notice = f"⏳ {count} messages are waiting already, so this one was not taken. /stop drops them."
-            self._services.screen.notify(task.place, FormattedText(notice))
+        """Take the task, in order; False if too many wait already, and the user has been told, once."""
+        begun = 1 if self._at_work else 0  # what is posted first does not wait, even if its turn is yet to begin
+        if len(self._waiting) + begun > self._services.queue_limit:
+            self._refuse(task.place)
             return False
         self._waiting.append(task)
         return True
 
-    def stop(self) -> tuple[bool, list[Task]]:
-        """Stop the answer and drop what waits; returns whether one was stopped, and what was dropped."""
-        dropped = list(self._waiting)
-        self._waiting.clear()
-        stopped = self._stop_turn(Ending.STOPPED, _dropped(len(dropped)))
+    def _refuse(self, place: Place) -> None:
+        if not self._is_full:
+            count = self._services.queue_limit
+            notice = f"⏳ {count} messages are waiting already, and I take no more meanwhile. /stop drops them."
+            self._services.screen.notify(place, FormattedText(notice))
+        self._is_full = True
+
+    def stop(self) -> tuple[bool, list[Question]]:
+        """Stop the answer and drop the questions that wait; returns whether one was stopped, and what was dropped."""
+        dropped = [task for task in self._waiting if isinstance(task, Question)]
+        self._waiting = deque(task for task in self._waiting if not isinstance(task, Question))
+        stopped = self._stop_turn(Ending.STOPPED, dropped_line(len(dropped)))
         return stopped, dropped
 
     def press_stop(self, draft_id: int) -> None:
@@ -100,6 +109,7 @@ class Conversation:
     async def run(self) -> None:
         """Work until nothing waits."""
         while self._waiting:
+            self._at_work, self._is_full = True, False
             task = self._waiting.popleft()
             if isinstance(task, Question):
                 await self._answer(task)
@@ -126,15 +136,22 @@ class Conversation:
     async def _record(self, turn: Turn, asked: Message, update_id: int) -> None:
         answer = turn.coalescer.text
         ending = turn.ending or Ending.SHUTDOWN
-        messages = [asked, Message.of("assistant", answer, ending)] if answer.strip() else [asked]
+        messages = [asked, Message.of("assistant", answer, ending)] if not is_blank(answer) else [asked]
         await self._services.history.record(self._key, messages, finished=[update_id])
 
     async def _clear(self, task: Clear) -> None:
-        await self._services.history.clear(self._key, finished=[task.update_id])
-        self._services.screen.notify(task.place, FormattedText("A new conversation. What was said is forgotten."))
+        try:
+            await self._services.history.clear(self._key, finished=[task.update_id])
+        except StartError as error:
+            log.error("conversation.not_cleared", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
+            notice = "⚠ Nothing is forgotten: the bot's database cannot be used now."
+        else:
+            notice = "A new conversation. What was said is forgotten."
+        self._services.screen.notify(task.place, FormattedText(notice))
 
 
-def _dropped(count: int) -> str:
+def dropped_line(count: int) -> str:
+    """What was dropped, for people; empty for nothing."""
     if not count:
         return ""
     return f"{count} waiting message{'s' if count > 1 else ''} dropped"

@@ -19,6 +19,7 @@ class Model:
         self._provider = provider
         self._settings = settings
         self._estimate = TokenEstimate()
+        self._context_tokens = settings.context_tokens
 
     async def ask(self, messages: Sequence[Message], emit: Callable[[Batch], None]) -> None:
         """Ask with as much history as fits; once more with half of it if the provider says that it is too long.
@@ -26,11 +27,14 @@ class Model:
         Raises:
             ProviderError: no answer, or no more of it.
         """
-        request = self._request(messages, self._settings.context_tokens)
+        request = self._request(messages, self._context_tokens)
         try:
             await self._provider.stream(request, self._learning(request, emit))
         except ContextTooLong:  # raised before anything is said
-            shorter = self._request(messages, self._settings.context_tokens // 2)
+            # The model holds less than it was said to: halve what it refused, and come closer from request to request.
+            refused = self._estimate.tokens(request.messages, request.system_prompt)
+            self._context_tokens = min(self._context_tokens, int(refused * 0.9))
+            shorter = self._request(messages, refused // 2)
             if len(shorter.messages) == len(request.messages):
                 raise ProviderError("the message is too long for the model; send less, or /new") from None
             await self._provider.stream(shorter, self._learning(shorter, emit))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import structlog
 import trio
 
-from triolet.app.conversation import Clear, Conversation, Question, Services
+from triolet.app.conversation import Clear, Conversation, Question, Services, dropped_line
 from triolet.core.commands import Access, Command, parse_command
 from triolet.core.conversation import ConversationKey
 from triolet.core.delivery import Place
@@ -114,7 +114,9 @@ class Supervisor:
         """Stop the answer and drop what waits; returns the update ids of what was dropped."""
         conversation = self._conversations.get(place.key)
         stopped, dropped = conversation.stop() if conversation is not None else (False, [])
-        if not stopped and not quiet:
+        if not stopped and dropped:
+            self._notify(place, f"⏹ {dropped_line(len(dropped))}")
+        elif not stopped and not quiet:
             self._notify(place, "There is nothing to stop.")
         return [task.update_id for task in dropped]
 

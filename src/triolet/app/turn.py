@@ -24,7 +24,7 @@ from triolet.core.coalescer import Coalescer
 from triolet.core.conversation import Ending
 from triolet.core.ending import final_message
 from triolet.core.events import Batch
-from triolet.errors import ProviderError
+from triolet.errors import ProviderError, StartError
 from triolet.transports import Transport
 from triolet.transports.latest import Latest
 
@@ -74,7 +74,7 @@ async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + COMMIT_SECONDS) as commit:
             await _commit(turn, record)
         if commit.cancelled_caught:
-            log.error("turn.not_recorded", hint="the store took too long; the answer is on its way all the same")
+            log.error("turn.not_recorded", problem="the store took too long")
 
 
 async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChannel[Batch]) -> None:
@@ -107,4 +107,9 @@ async def _commit(turn: Turn, record: Record) -> None:
     if turn.ending is None:  # cancelled from outside
         turn.ending = Ending.SHUTDOWN
     turn.transport.commit(final_message(turn.coalescer.text, turn.ending, turn.detail))
-    await record(turn)
+    try:
+        await record(turn)
+    except StartError as problem:  # the answer is on its way all the same, and the other chats go on
+        log.error("turn.not_recorded", problem=str(problem))  # noqa: TRY400  # a full disk needs no traceback
+    except Exception:
+        log.exception("turn.not_recorded")

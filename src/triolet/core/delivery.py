@@ -143,6 +143,9 @@ def _is_gone(call: Call, refusal: Refused) -> bool:
     return call.method == "editMessageText" and any(words in refusal.description for words in _GONE)
 
 
+MAX_UNKNOWN = 20
+"""Repetitions of an edit whose outcome stays unknown: eight minutes at least."""
+
 _BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before the first, the second ... repetition; a long outage stays at the last."""
 
@@ -168,6 +171,7 @@ class Delivery:
         self.reason = ""
         self._message = message
         self._failures = 0
+        self._unknown = 0
 
     def next_call(self) -> Call:
         return message_call(self.bubble, self._message)
@@ -178,7 +182,9 @@ class Delivery:
             self.state = State.DELIVERED
         elif isinstance(outcome, Unknown) and call.sends:
             self._end(State.UNCERTAIN, outcome.reason)
-        elif isinstance(outcome, Unknown) or outcome.code == NEVER_LEFT:
+        elif isinstance(outcome, Unknown):
+            self._repeat_edit(outcome.reason, now)
+        elif outcome.code == NEVER_LEFT:
             self._back_off(now)
         elif outcome.retry_after is not None:
             self.not_before = now + outcome.retry_after
@@ -192,6 +198,14 @@ class Delivery:
             self._message = self._message.plain
             return True
         return False
+
+    def _repeat_edit(self, reason: str, now: float) -> None:
+        """Nobody behind it waits for ever: an edit that never becomes known is given up, however harmless it is."""
+        self._unknown += 1
+        if self._unknown >= MAX_UNKNOWN:
+            self._end(State.UNCERTAIN, reason)
+        else:
+            self._back_off(now)
 
     def _back_off(self, now: float) -> None:
         self.not_before = now + _BACK_OFF[min(self._failures, len(_BACK_OFF) - 1)]

@@ -13,6 +13,7 @@ fields out and add their own, so every field has a default and unknown ones are 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -169,9 +170,14 @@ def _error_text(error: object) -> str:
 
 
 def render_messages(system_prompt: str, messages: Sequence[Message]) -> list[dict[str, str]]:
-    """The ``messages`` of a request. A message without text is left out: some servers refuse it."""
+    """The ``messages`` of a request, as the strictest servers want them: none without text, roles in turn.
+
+    Two of a user's in a row, because the first got no answer, become one.
+    """
     rendered = [{"role": "system", "content": _sendable(system_prompt)}] if system_prompt else []
-    rendered += [{"role": m.role, "content": _sendable(m.text)} for m in messages if m.text]
+    spoken = [message for message in messages if message.text]
+    for role, group in itertools.groupby(spoken, key=lambda message: message.role):
+        rendered.append({"role": role, "content": "\n\n".join(_sendable(message.text) for message in group)})
     return rendered
 
 

@@ -14,7 +14,7 @@ import math
 
 import attrs
 
-from triolet.core.text import MESSAGE_LIMIT, split_place
+from triolet.core.text import MESSAGE_LIMIT, is_blank, split_place
 
 KEEP_ALIVE = 8.0
 """Seconds between repeats of an unchanged draft. Clients drop one after 30 s, one server is said to set 10."""
@@ -48,7 +48,7 @@ class Wait:
 
 def draft_text(text: str) -> str:
     """What a draft shows of an answer: its first message, trimmed as the server trims it."""
-    return text[: split_place(text)].strip()
+    return "" if is_blank(text) else text[: split_place(text)].strip()
 
 
 def edit_text(text: str, cursor: str) -> str:

@@ -27,6 +27,11 @@ def utf16_slice(text: str, offset: int, length: int) -> str:
     return units[2 * start : 2 * end].decode("utf-16-le", "replace")
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing of the text can be seen: white space, and characters without a shape."""
+    return not any(character.isprintable() and not character.isspace() for character in text)
+
+
 @attrs.frozen
 class Entity:
     """A formatted range of a text; ``offset`` and ``length`` are in UTF-16 code units."""

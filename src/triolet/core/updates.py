@@ -6,7 +6,7 @@ becomes `Ignored` with the reason: an update must never stop the poller.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import attrs
 import msgspec
@@ -61,13 +61,17 @@ class Ignored:
 Update: TypeAlias = Incoming | StopPressed | Ignored
 
 
+_Id: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What the store can hold; Telegram's own ids have at most 52 bits."""
+
+
 class _User(msgspec.Struct):
-    id: int
+    id: _Id
     is_bot: bool = False
 
 
 class _Chat(msgspec.Struct):
-    id: int
+    id: _Id
     type: Literal["private", "group", "supergroup", "channel"]
 
 
@@ -82,11 +86,11 @@ class _Reply(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    message_id: int
+    message_id: _Id
     chat: _Chat
     from_: _User | None = msgspec.field(name="from", default=None)
     sender_chat: _Chat | None = None
-    message_thread_id: int | None = None
+    message_thread_id: _Id | None = None
     is_topic_message: bool = False
     reply_to_message: _Reply | None = None
     text: str = ""
@@ -96,7 +100,7 @@ class _Message(msgspec.Struct):
 class _Stopped(msgspec.Struct):
     chat: _Chat
     draft_id: int | str
-    message_thread_id: int | None = None
+    message_thread_id: _Id | None = None
 
 
 class _Update(msgspec.Struct):

@@ -6,8 +6,8 @@ Source: https://core.telegram.org/bots/api#making-requests. Rules:
    hold the URL, are replaced, never chained; ``httpx.AsyncClient``, which logs the URL of every request, is left
    out; and a server's description that quotes the URL is masked.
 2. Every failure is one of three: refused (`TelegramError`), never left (`TelegramUnreachable`), or unknown
-   (`TelegramOutcomeUnknown`). An answer that is no JSON object with ``ok``, and any 5xx, tells nothing about
-   what was done.
+   (`TelegramOutcomeUnknown`). A 5xx, and an answer that is no JSON object with ``ok`` and no 4xx either,
+   tells nothing about what was done.
 3. Calls take transports from a stack, one connection each, the last used first: httpx's own pool gets slow when
    many tasks share it, and the warmest connection is the fastest.
 4. What a user wrote is carried as it came: a half of a surrogate pair, which no UTF-8 can hold, comes in as it is,
@@ -163,6 +163,10 @@ def parse_answer(method: str, status: int, body: bytes, *, redact: Callable[[str
             return answer["result"]
         if answer.get("ok") is False:
             raise _refusal(method, status, answer, redact)
+    if status == 429:
+        raise TooManyRequests(method, "not a Bot API answer", retry_after=RETRY_AFTER)
+    if 400 <= status < 500:  # a front end's refusal: whatever it says, it has passed nothing on
+        raise TelegramError(method, status, "not a Bot API answer")
     raise TelegramOutcomeUnknown(f"{method}: HTTP {status}, not a Bot API answer")
 
 

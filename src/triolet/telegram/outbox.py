@@ -38,7 +38,7 @@ from triolet.core.delivery import (
     Unknown,
 )
 from triolet.core.lane import Lane
-from triolet.core.text import FormattedText, split_message
+from triolet.core.text import FormattedText, is_blank, split_message
 from triolet.errors import TelegramError, TelegramOutcomeUnknown, TelegramUnreachable, TooManyRequests
 from triolet.telegram.client import CALL_TIMEOUT, DRAFT_TIMEOUT, BotApi
 
@@ -119,7 +119,7 @@ class Outbox:
         """
         chat = self._chat(bubble)
         # A part of white space alone would be refused, and shows nothing.
-        parts = [part for part in split_message(message) if part.text.strip()]
+        parts = [part for part in split_message(message) if not is_blank(part.text)]
         for number, part in enumerate(parts):
             bubble.unsettled += 1
             target = bubble if number == 0 else self.open_bubble(bubble.place)
@@ -153,7 +153,8 @@ class Outbox:
 
     async def _fly(self, chat: _ChatLane, call: Call, flight: _Flight) -> None:
         outcome = await self._attempt(call)
-        saturated = self._overall.free_at(0.0, reserve=True) == math.inf
+        # Frames wait for a reply as soon as only the reserve is left, in whatever chat it comes.
+        saturated = self._overall.free_at(0.0, reserve=False) == math.inf
         flight.outcome = chat.lane.end(call, outcome, trio.current_time())
         flight.landed.set()
         _announce(self._chats.values() if saturated else [chat])

@@ -64,7 +64,8 @@ async def poll_updates(api: BotApi, inbox: Inbox, dispatch: Callable[[RawUpdate]
             await _back_off(error, failures)
             continue
         failures = 0
-        await _take(batch, inbox, dispatch)
+        if batch:
+            await dispatch_all(await inbox.receive(batch), inbox, dispatch)
         if batch:
             offset = {"offset": max(update["update_id"] for update in batch) + 1}
 
@@ -85,12 +86,15 @@ def _has_id(update: Any) -> bool:
     return type(number) is int and 0 < number < _LARGEST_ID
 
 
-async def _take(batch: list[RawUpdate], inbox: Inbox, dispatch: Callable[[RawUpdate], Iterable[int]]) -> None:
-    if not batch:
-        return
-    done: list[int] = []
-    for update in await inbox.receive(batch):
-        done += dispatch(update)
+async def dispatch_all(
+    updates: Iterable[RawUpdate], inbox: Inbox, dispatch: Callable[[RawUpdate], Iterable[int]]
+) -> None:
+    """Give each update to ``dispatch``, and finish what needs no more work.
+
+    Cancelled before, nothing is dispatched: what the next start finds unfinished must not have been done already.
+    """
+    await trio.lowlevel.checkpoint_if_cancelled()
+    done = [update_id for update in updates for update_id in dispatch(update)]
     if done:
         await inbox.finish(done)
 
