@@ -55,10 +55,13 @@ def demo(
     base_url: BaseUrl = None,
 ) -> None:
     """Chat with the bot on an emulated Telegram, in this terminal: no token, no key, no network."""
-    from triolet.app.demo import person_at, run_demo, scripted_person  # noqa: PLC0415  # see above
+    from triolet.app.demo import person_at, problem_with, run_demo, scripted_person  # noqa: PLC0415  # see above
     from triolet.providers import open_provider  # noqa: PLC0415  # see above
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
 
+    for text in say or []:
+        if problem := problem_with(text):
+            raise ConfigError(f"--say: {problem}")
     overrides = _model_overrides(provider, model, base_url) | {"telegram.token": "42:demo"}
     settings = _load(Path(os.devnull), overrides)
     _configure_logging(settings, quiet=True)
@@ -116,11 +119,14 @@ def emulator(
 
     import trio  # noqa: PLC0415  # see above
 
-    from triolet.emulator import EmulatedTelegram, serve  # noqa: PLC0415  # see above
+    from triolet.emulator import EmulatedTelegram, ImpossibleAct, serve  # noqa: PLC0415  # see above
 
     async def emulate() -> None:
         telegram = EmulatedTelegram(token=token, epoch=int(time.time() - trio.current_time()))
-        telegram.add_private_chat(user, "You")
+        try:
+            telegram.add_private_chat(user, "You")
+        except ImpossibleAct as error:
+            raise ConfigError(f"--user {user}: {error}") from None
         async with trio.open_nursery() as nursery:
             base = await nursery.start(serve, telegram, port)
             print(f"Bot API emulator on {base}, control on {base}/control/health, user {user}", flush=True)
@@ -143,9 +149,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(error, error.exit_code)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what it holds back cannot be written either
+        return ExitCode.DONE if isinstance(error, BrokenPipeError) else _complain(error, ExitCode.SYSTEM)
     return ExitCode.DONE
 
 

@@ -30,6 +30,7 @@ class ExitCode(enum.IntEnum):
     """What the process says when it ends; README has the same table."""
 
     DONE = 0
+    SYSTEM = 1
     USAGE = 2
     TOKEN = 3
     UNREACHABLE = 4

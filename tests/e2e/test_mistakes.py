@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from processes import clean_environment, run_to_end, start, start_emulator
+import trio
+from processes import PROGRAM, clean_environment, run_to_end, start, start_emulator
 
 GOOD = """\
 [telegram]
@@ -107,3 +108,68 @@ async def test_help_and_version_need_no_configuration(tmp_path: Path) -> None:
         status, output, errors = await run_to_end(*arguments, env=env, cwd=tmp_path)
         assert (status, errors) == (0, "")
         assert output
+
+
+@pytest.mark.parametrize("text", ["", "   ", "x" * 5000, "\udcff"])
+async def test_message_that_telegram_would_not_take_is_refused(tmp_path: Path, text: str) -> None:
+    status, output, errors = await run_to_end("demo", "--say", text, cwd=tmp_path)
+    assert (status, output) == (2, "")
+    [line] = errors.splitlines()
+    assert line.startswith("triolet: --say: a message ")
+
+
+@pytest.mark.parametrize("user", ["0", "-5"])
+async def test_person_without_an_id_is_refused(tmp_path: Path, user: str) -> None:
+    status, _, errors = await run_to_end("emulator", "--port", "0", "--user", user, cwd=tmp_path)
+    assert status == 2
+    [line] = errors.splitlines()
+    assert line.startswith(f"triolet: --user {user}")
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("demo --say hi <&-", 0),
+        ("demo --say hi >&-", 0),
+        ("demo --say hi 2>&-", 0),
+        ("demo --say hi | head -c 1", 0),
+        ("chat --provider scripted <&-", 0),
+        ("chat --provider scripted </dev/null | true", 0),
+        ("chat --provider scripted </dev/null >/dev/full", 1),
+    ],
+)
+async def test_odd_channels_end_without_a_traceback(tmp_path: Path, command: str, status: int) -> None:
+    """Channels that are closed, full, or not read to the end."""
+    shell = f"{' '.join(PROGRAM)} {command}; echo status ${{PIPESTATUS[0]}} >&3"
+    done = await trio.run_process(
+        ["bash", "-c", f"exec 3>{tmp_path}/status; {shell}"],
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        cwd=tmp_path,
+        env=clean_environment(),
+    )
+    assert b"Traceback" not in done.stdout + done.stderr
+    assert (tmp_path / "status").read_text(encoding="utf-8") == f"status {status}\n"
+
+
+async def test_encoding_that_knows_few_characters_gets_question_marks(tmp_path: Path) -> None:
+    env = clean_environment(PYTHONIOENCODING="ascii")
+    status, output, errors = await run_to_end("demo", "--say", "hi", cwd=tmp_path, env=env)
+    assert (status, errors) == (0, "")
+    assert "Thinking?" in output
+
+
+async def test_log_that_nobody_reads_stops_nothing(tmp_path: Path) -> None:
+    """The reader of a bot's log may die; the bot serves on."""
+    async with start_emulator() as emulator:
+        text = GOOD.replace("http://127.0.0.1:9", emulator.base)
+        (tmp_path / "triolet.toml").write_text(text, encoding="utf-8")
+        async with start("run", cwd=tmp_path) as bot:
+            await bot.wait_output("bot.ready")
+            assert bot.process.stdout is not None
+            await bot.process.stdout.aclose()
+            await emulator.post("chat", user_id=6666, first_name="Mallory")
+            await emulator.post("message", chat_id=6666, text="a stranger is logged")
+            await emulator.post("message", chat_id=1001, text="Hello")
+            assert len(await emulator.wait_messages(1)) == 1

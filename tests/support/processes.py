@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -35,10 +36,11 @@ class Running:
 
     async def read(self) -> None:
         assert self.process.stdout is not None
-        async for data in self.process.stdout:
-            self.output += data.decode(errors="replace")
-            self._news.set()
-            self._news = trio.Event()
+        with contextlib.suppress(trio.ClosedResourceError):  # a test may stop reading
+            async for data in self.process.stdout:
+                self.output += data.decode(errors="replace")
+                self._news.set()
+                self._news = trio.Event()
 
     async def wait_output(self, text: str, count: int = 1) -> None:
         """Returns when the process has said that, as often."""

@@ -16,6 +16,7 @@ import trio
 from triolet.app.bot import serve_bot
 from triolet.config import AccessSettings, Secret, Settings, StoreSettings, TelegramSettings
 from triolet.core.ports import Provider
+from triolet.core.text import MESSAGE_LIMIT
 from triolet.emulator import Change, EmulatedTelegram, TelegramServer, open_telegram_server
 from triolet.errors import ExitCode, StartError
 from triolet.store import ThreadExecutor
@@ -95,6 +96,15 @@ class _Watch:
                 return []
 
 
+def problem_with(text: str) -> str:
+    """Why Telegram's own apps would not send the text; empty if they would."""
+    if not 1 <= len(text.strip()) <= MESSAGE_LIMIT:
+        return f"a message has 1 to {MESSAGE_LIMIT} characters"
+    if not text.isascii() and text != text.encode("utf-8", "replace").decode():
+        return "a message is text in UTF-8"
+    return ""
+
+
 def scripted_person(messages: Sequence[str], terminal: Terminal) -> Person:
     """Sends the messages one after the other, and prints what the screen shows, with times."""
 
@@ -144,7 +154,9 @@ def person_at(terminal: Terminal) -> Person:
             if line is None or line.strip() == "/quit":
                 terminal.write("\n")
                 return
-            if line.strip():
+            if problem := problem_with(line):
+                terminal.write(problem)
+            else:
                 await _ask(server, line, terminal)
 
     return converse

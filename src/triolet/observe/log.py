@@ -8,13 +8,14 @@ them) are held at WARNING besides.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
 import traceback
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TextIO, TypeAlias, cast
 
 import structlog
 
@@ -28,21 +29,40 @@ _LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "anthropic", "hpa
 def configure(*, secrets: Iterable[str] = (), level: Level = "info") -> None:
     """Set up logging for the whole process; ``secrets`` are masked wherever they appear."""
     redact = Redactor(secrets)
+    output = _Output()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
             structlog.processors.format_exc_info,
-            _masked(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0), redact),
+            _masked(structlog.dev.ConsoleRenderer(colors=output.isatty(), pad_event_to=0), redact),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", output)),
     )
-    logging.basicConfig(level=logging.WARNING, handlers=[_MaskingOutput(redact)], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_MaskingOutput(redact, output)], force=True)
     logging.captureWarnings(True)
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.WARNING)
-    _mask_uncaught_errors(redact)
+    _mask_uncaught_errors(redact, output)
+
+
+class _Output:
+    """Standard error, or nothing where it is closed; a log that nobody can read stops nothing."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # full, closed, or never there
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream is not None and self._stream.isatty()
 
 
 def _masked(render: structlog.dev.ConsoleRenderer, redact: Redactor) -> structlog.typing.Processor:
@@ -55,21 +75,22 @@ def _masked(render: structlog.dev.ConsoleRenderer, redact: Redactor) -> structlo
 class _MaskingOutput(logging.StreamHandler[Any]):
     """Writes records of the standard library's logging, masked, with their tracebacks."""
 
-    def __init__(self, redact: Redactor) -> None:
-        super().__init__(sys.stderr)
+    def __init__(self, redact: Redactor, output: _Output) -> None:
+        super().__init__(output)
         self._redact = redact
+        self._output = output
 
     def format(self, record: logging.LogRecord) -> str:
         return self._redact(super().format(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
         """For a record that cannot be formatted: one line, where the library would write all its arguments."""
-        sys.stderr.write(self._redact(f"{record.name}: a record cannot be written: {record.msg!r}\n"))
+        self._output.write(self._redact(f"{record.name}: a record cannot be written: {record.msg!r}\n"))
 
 
-def _mask_uncaught_errors(redact: Redactor) -> None:
+def _mask_uncaught_errors(redact: Redactor, output: _Output) -> None:
     def show(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+        output.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
     def show_lost(lost: Any) -> None:
         show(lost.exc_type, lost.exc_value, lost.exc_traceback)

@@ -12,12 +12,14 @@ Rules:
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 import trio
@@ -33,12 +35,26 @@ else:
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+def _standard_input() -> int:
+    """Python has none where the shell closed it, as ``<&-`` does."""
+    return os.open(os.devnull, os.O_RDONLY) if sys.stdin is None else sys.stdin.fileno()
+
+
+def _standard_output() -> TextIO:
+    """What the terminal's encoding cannot write becomes a question mark."""
+    if sys.stdout is None:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return sys.stdout
+
+
 class Terminal:
     """Standard input and output, or any other pair."""
 
     def __init__(self, source: int | None = None, output: TextIO | None = None) -> None:
-        self._source = sys.stdin.fileno() if source is None else source
-        self._output = output or sys.stdout
+        self._source = _standard_input() if source is None else source
+        self._output = output or _standard_output()
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._pending = ""
         self._ended = False
@@ -54,13 +70,19 @@ class Terminal:
 
     def write(self, text: str) -> None:
         """Write text of anybody's, made harmless, at once."""
-        self._output.write(_CONTROL.sub("", text))
-        self._output.flush()
+        self._put(_CONTROL.sub("", text))
 
     def write_over(self, text: str) -> None:
         """Write in place of the line that the cursor stands on; on a new line where there is no cursor."""
-        self._output.write("\r\x1b[K" if self._output.isatty() else "\n")
+        self._put("\r\x1b[K" if self._output.isatty() else "\n")
         self.write(text)
+
+    def _put(self, text: str) -> None:
+        try:
+            self._output.write(text)
+            self._output.flush()
+        except BrokenPipeError:  # nobody reads any more, which is no reason to fail
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._output.fileno())
 
     async def lines(self) -> AsyncIterator[str]:
         """Every line, without its end, until the input ends."""
@@ -97,10 +119,10 @@ class Terminal:
     @contextmanager
     def foreground(self) -> Iterator[None]:
         """Within: Ctrl-C is ours alone, and not our parent's too (rule 3)."""
-        if not self.has_keys:
+        owner = self._foreground_group() if self.has_keys else None
+        if owner is None:
             yield
             return
-        owner = os.tcgetpgrp(self._source)
         ignored = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         try:
             if os.getpgrp() != os.getpid() and os.getsid(0) != os.getpid():
@@ -110,6 +132,13 @@ class Terminal:
         finally:
             os.tcsetpgrp(self._source, owner)
             signal.signal(signal.SIGTTOU, ignored)
+
+    def _foreground_group(self) -> int | None:
+        """Whose Ctrl-C it is; None where the terminal is not the one that controls us."""
+        try:
+            return os.tcgetpgrp(self._source)
+        except OSError:
+            return None
 
     async def _fill(self) -> None:
         await self._wait_readable()
