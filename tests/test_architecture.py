@@ -153,7 +153,6 @@ def test_the_map_on_the_porch_shows_the_rooms(house: House) -> None:
 UNTESTED: Final = {
     "app/chat.py",
     "app/conversation.py",
-    "app/demo.py",
     "app/model.py",
     "app/service.py",
     "app/supervisor.py",

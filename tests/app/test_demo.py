@@ -1,0 +1,57 @@
+"""The demo and the benchmarks are the bot that `run` serves; only the address, the people and the model differ."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import attrs
+import pytest
+
+from triolet.app.demo import demo_settings, problem_with
+from triolet.config import Secret, Settings, StreamingSettings, TelegramSettings
+
+ROOT = Path(__file__).parents[2]
+SERVERS = [
+    ROOT / "src/triolet/app/service.py",
+    ROOT / "src/triolet/app/demo.py",
+    *sorted((ROOT / "benchmarks").glob("*.py")),
+]
+
+
+@pytest.mark.parametrize("path", SERVERS, ids=lambda path: path.name)
+def test_whoever_serves_serves_the_bot_over_its_own_network(path: Path) -> None:
+    """`serve_bot` is what they call, with no connection, outbox or screen of their own."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and any(isinstance(n, ast.Name) and n.id == "serve_bot" for n in [node.func, *node.args])
+    ]
+    assert len(calls) == 1
+    assert {keyword.arg for keyword in calls[0].keywords} <= {"executor", "shutdown", "task_status"}
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert not imported & {"Outbox", "open_outbox", "TelegramScreen", "Supervisor", "run_turn", "open_bot_api"}
+
+
+def test_demo_changes_nothing_but_where_and_who() -> None:
+    given = Settings(
+        telegram=TelegramSettings(token=Secret("1:TEST")),
+        streaming=StreamingSettings(transport="edit", edit_interval=2.0),
+    )
+    changed = demo_settings(given, "http://127.0.0.1:1")
+    differs = {
+        field.name for field in attrs.fields(Settings) if getattr(given, field.name) != getattr(changed, field.name)
+    }
+    assert differs == {"telegram", "access", "store"}
+
+
+@pytest.mark.parametrize("text", ["", " \n", "x" * 4097, "half \ud83d"])
+def test_text_that_no_app_would_send_is_refused(text: str) -> None:
+    assert problem_with(text).startswith("a message ")
+
+
+@pytest.mark.parametrize("text", ["x", "😀" * 4096, "/stop", " padded "])
+def test_text_that_an_app_would_send_is_taken(text: str) -> None:
+    assert problem_with(text) == ""
