@@ -50,10 +50,15 @@ class Turn:
     detail: str = ""
 
     def stop(self, ending: Ending, detail: str = "") -> None:
-        """Stop, if the turn has not ended yet; the first reason is the one that counts."""
+        """Stop, if the turn has not ended yet."""
+        if self.ending is None:
+            self.end(ending, detail)
+            self.scope.cancel(reason=ending.value)
+
+    def end(self, ending: Ending, detail: str = "") -> None:
+        """Note why the turn ends; of several reasons the first one counts."""
         if self.ending is None:
             self.ending, self.detail = ending, detail
-            self.scope.cancel(reason=ending.value)
 
 
 async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
@@ -84,7 +89,7 @@ async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChann
             await ask(to_coalescer.send_nowait)
         except ProviderError as error:
             log.warning("turn.provider_failed", problem=str(error))
-            turn.detail = str(error)
+            turn.end(Ending.FAILED, str(error))
 
 
 async def _run_coalescer(
@@ -94,7 +99,7 @@ async def _run_coalescer(
         async for batch in from_provider:
             turn.coalescer.receive(batch)
             latest.announce()
-    turn.ending = turn.coalescer.ending
+    turn.end(turn.coalescer.ending)
     window.cancel(reason="complete")
 
 
@@ -104,9 +109,8 @@ async def _run_transport(transport: Transport, latest: Latest, window: trio.Canc
 
 
 async def _commit(turn: Turn, record: Record) -> None:
-    if turn.ending is None:  # cancelled from outside
-        turn.ending = Ending.SHUTDOWN
-    turn.transport.commit(final_message(turn.coalescer.text, turn.ending, turn.detail))
+    turn.end(Ending.SHUTDOWN)  # if nothing else was, it is the program
+    turn.transport.commit(final_message(turn.coalescer.text, turn.ending or Ending.SHUTDOWN, turn.detail))
     try:
         await record(turn)
     except StartError as problem:  # the answer is on its way all the same, and the other chats go on
