@@ -125,7 +125,7 @@ async def test_signal_before_the_bot_is_ready_ends_at_once(tmp_path: Path, numbe
     async with mute[0], start("run", cwd=tmp_path) as bot:
         connection = await mute[0].accept()
         bot.process.send_signal(number)
-        with trio.fail_after(5):
+        with trio.fail_after(9):  # the request would wait for 40 s
             assert await bot.wait_exit() == 0
         await connection.aclose()
 
@@ -139,5 +139,5 @@ async def test_second_signal_does_not_wait(tmp_path: Path) -> None:
         town.bot.process.send_signal(signal.SIGTERM)
         await town.bot.wait_output("bot.shutting_down")
         town.bot.process.send_signal(signal.SIGTERM)
-        with trio.fail_after(3):
+        with trio.fail_after(15):  # the drain would wait for 20 s
             assert await town.bot.wait_exit() == 0
