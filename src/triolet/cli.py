@@ -168,7 +168,7 @@ def _run_trio(function: Callable[..., Coroutine[Any, Any, None]], *arguments: ob
         trio.run(function, *arguments)
     except BaseExceptionGroup as group:
         leaves = list(_leaves(group))
-        for kind in (ConfigError, StartError, KeyboardInterrupt, BrokenPipeError, OSError):
+        for kind in (ConfigError, StartError, KeyboardInterrupt, OSError):
             for leaf in leaves:
                 if isinstance(leaf, kind):
                     raise leaf from None

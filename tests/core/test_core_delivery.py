@@ -62,17 +62,12 @@ CALLS = [
     ),
     (message_call(bubble(GROUP), HELLO), "sendMessage", {"chat_id": -100, "text": "hello"} | PREVIEW | REPLY),
     (
-        message_call(bubble(GROUP), HELLO, silent=True),
-        "sendMessage",
-        {"chat_id": -100, "text": "hello", "disable_notification": True} | PREVIEW | REPLY,
-    ),
-    (
         message_call(bubble(message_id=8), italic("hello")),
         "editMessageText",
         {"chat_id": 3, "message_id": 8} | ITALIC | PREVIEW,
     ),
     (
-        message_call(bubble(TOPIC, 8), HELLO, silent=True),
+        message_call(bubble(TOPIC, 8), HELLO),
         "editMessageText",
         {"chat_id": 3, "message_id": 8, "text": "hello"} | PREVIEW,
     ),

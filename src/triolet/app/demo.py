@@ -6,7 +6,6 @@ The bot is the real one: same app, outbox and HTTP over TCP. Only the base URL i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +16,7 @@ from triolet.app.bot import serve_bot
 from triolet.config import AccessSettings, Secret, Settings, StoreSettings, TelegramSettings
 from triolet.core.ports import Provider
 from triolet.core.text import MESSAGE_LIMIT
+from triolet.core.updates import BotIdentity
 from triolet.emulator import Change, EmulatedTelegram, TelegramServer, open_telegram_server
 from triolet.errors import ExitCode, StartError
 from triolet.store import ThreadExecutor
@@ -51,9 +51,8 @@ async def run_demo(settings: Settings, provider: Provider, person: Person) -> No
     shutdown = trio.Event()
     async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:
         api_base = await nursery.start(server.serve_tcp)
-        serve = partial(serve_bot, executor=ThreadExecutor(), shutdown=shutdown)
         bot_ended = trio.Event()
-        await nursery.start(_serve, serve, demo_settings(settings, api_base), provider, bot_ended)
+        await nursery.start(_serve, demo_settings(settings, api_base), provider, shutdown, bot_ended)
         await person(server)
         shutdown.set()
         await bot_ended.wait()
@@ -61,14 +60,14 @@ async def run_demo(settings: Settings, provider: Provider, person: Person) -> No
 
 
 async def _serve(
-    serve: Callable[..., Awaitable[None]],
     settings: Settings,
     provider: Provider,
+    shutdown: trio.Event,
     ended: trio.Event,
     *,
-    task_status: trio.TaskStatus[object],
+    task_status: trio.TaskStatus[BotIdentity],
 ) -> None:
-    await serve(settings, provider, task_status=task_status)
+    await serve_bot(settings, provider, executor=ThreadExecutor(), shutdown=shutdown, task_status=task_status)
     ended.set()
 
 

@@ -100,7 +100,7 @@ def typing_call(bubble: Bubble) -> Call:
     return Call("sendChatAction", bubble.place.params | {"action": "typing"}, Cost.DRAFT, bubble)
 
 
-def message_call(bubble: Bubble, message: FormattedText, *, silent: bool = False) -> Call:
+def message_call(bubble: Bubble, message: FormattedText) -> Call:
     """The call that makes the bubble show the message: a send the first time, an edit from then on."""
     content: dict[str, Any] = {"text": message.text, "link_preview_options": {"is_disabled": True}}
     if message.entities:
@@ -113,8 +113,6 @@ def message_call(bubble: Bubble, message: FormattedText, *, silent: bool = False
             "message_id": bubble.place.reply_to,
             "allow_sending_without_reply": True,
         }
-    if silent:
-        content["disable_notification"] = True
     return Call("sendMessage", bubble.place.params | content, Cost.MESSAGE, bubble, sends=True)
 
 

@@ -18,7 +18,6 @@ import math
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
 
 import attrs
 import structlog
@@ -80,9 +79,6 @@ class _Flight:
 
     landed: trio.Event = attrs.Factory(trio.Event)
     outcome: Outcome = _UNDER_WAY
-
-
-OnSettled: TypeAlias = Callable[[Delivery], None]
 
 
 class Outbox:
