@@ -84,9 +84,11 @@ def test_the_contract_of_defaults() -> None:
         "streaming": {
             "enabled": True,
             "transport": "auto",
+            "format": "entities",
             "edit_interval": 1.0,
             "draft_interval": 0.2,
             "cursor": " ▉",
+            "notify": "final",
         },
         "limits": {"max_turns": 200, "queue_per_chat": 5},
         "store": {"path": "triolet.db"},

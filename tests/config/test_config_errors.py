@@ -37,7 +37,11 @@ IN_THE_FILE = {
     "token = '1:SECRET'": "token: no such section; did you mean telegram.token?",
     "[model]\ncursor = '_'": "model.cursor: no such key; did you mean streaming.cursor?",
     "[model]\nqqq = 1": "model.qqq: no such key",
-    "[streaming]\nformat = 'rich'": "streaming.format: no such key",
+    "[streaming]\nformat = 'html'": 'streaming.format: "html" is refused: write entities or rich or plain',
+    "[streaming]\nnotify = 'never'": 'streaming.notify: "never" is refused: write final or first',
+    "[streaming]\ncursor = '12345678901234567'": (
+        'streaming.cursor: "12345678901234567" is refused: write 16 characters or fewer'
+    ),
     "[streaming]\nbuffer_threshold = 40": "streaming.buffer_threshold: no such key",
     "[model]\nprovider = '${'": (
         'model.provider: "${" is refused: '

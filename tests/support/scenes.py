@@ -98,12 +98,13 @@ class Scene:
         return [message.text for message in self.server.screen(chat_id).messages if message.from_bot]
 
     async def wait_answers(self, count: int = 1, chat_id: int = ADA) -> list[str]:
-        """The bot's messages, when there are that many and none has the cursor or is still a draft."""
+        """The bot's messages, when there are that many and none of them, nor a draft, is still growing."""
 
         def settled() -> bool:
             screen = self.server.screen(chat_id)
-            texts = [message.text for message in screen.messages if message.from_bot]
-            return len(texts) >= count and screen.draft is None and not any(text.endswith(CURSOR) for text in texts)
+            messages = [message for message in screen.messages if message.from_bot]
+            growing = any(message.buttons or message.text.endswith(CURSOR) for message in messages)
+            return len(messages) >= count and screen.draft is None and not growing
 
         await self.server.wait_until(settled)
         return self.bot_messages(chat_id)

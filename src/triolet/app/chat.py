@@ -32,6 +32,7 @@ async def run_chat(settings: Settings, provider: Provider, terminal: Terminal) -
         services = Services(
             model=Model(provider, settings.model),
             history=store,
+            preferences=store,
             screen=ConsoleScreen(terminal),
             turns=trio.CapacityLimiter(1),
             queue_limit=sys.maxsize,  # a pipe may say all at once

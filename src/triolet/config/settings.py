@@ -38,6 +38,11 @@ def _filled(_instance: object, _attribute: object, value: str) -> None:
         raise ValueError("write a name")
 
 
+def _short(_instance: object, _attribute: object, value: str) -> None:
+    if len(value) > 16:
+        raise ValueError("write 16 characters or fewer")
+
+
 def _token(_instance: object, _attribute: object, value: Secret) -> None:
     if not re.fullmatch(r"\d+:[\w-]+", value.reveal(), re.ASCII):
         raise ValueError("a bot's token looks like 123456:ABC-DEF; get yours from @BotFather")
@@ -132,9 +137,11 @@ class ModelSettings:
 class StreamingSettings:
     enabled: bool = _key(True, "false: an answer is shown once it is complete")
     transport: Literal["auto", "draft", "edit"] = _key("auto", "auto | draft | edit; auto: drafts where they exist")
+    format: Literal["entities", "rich", "plain"] = _key("entities", "entities | rich | plain: how Markdown is shown")
     edit_interval: float = _key(1.0, "seconds between edits at best", _seconds)
     draft_interval: float = _key(0.2, "seconds between drafts at best; the budget widens it", _seconds)
-    cursor: str = _key(" ▉", "what follows an answer that is still being written")
+    cursor: str = _key(" ▉", "what follows an answer that is still being written", _short)
+    notify: Literal["final", "first"] = _key("final", "final | first: which message of a growing answer rings")
 
 
 @attrs.frozen

@@ -6,7 +6,9 @@ https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this 
 1. Nobody knows when between sending and reply the server counts a call. So a call occupies its place from the
    moment it begins until its reply, and a window's length longer.
 2. Interim calls leave a reserve, so that a lasting message, or the first frame of the next answer, finds a
-   place at once.
+   place at once; cosmetic calls leave half of everything, so that they are the first to be left out.
+3. The published numbers are not all: a chat that was refused with a 429 is called less often than they allow, and
+   comes back to them slowly.
 """
 
 from __future__ import annotations
@@ -30,26 +32,35 @@ class Cost(enum.Enum):
 
 
 class Priority(enum.IntEnum):
-    """What goes first. Only ``URGENT`` and ``LASTING`` may use the reserve."""
+    """What goes first. Only ``LASTING`` and ``URGENT`` may use the reserve."""
 
     LASTING = 0
+    """A message that stays."""
     URGENT = 1
+    """The first sign of an answer, and its first text."""
     FRAME = 2
+    """The text as it grows."""
+    COSMETIC = 3
+    """Chat actions, and deletions of what a newer message has replaced."""
 
 
 class Allowance(Protocol):
     """Something that limits calls; every call that begins must end."""
 
-    def free_at(self, now: float, *, reserve: bool) -> float:
-        """The earliest time, at least ``now``, when one more call may begin; ``inf`` if a reply must come first.
-
-        ``reserve`` allows the places that are kept for what cannot wait.
-        """
+    def free_at(self, now: float, priority: Priority) -> float:
+        """The earliest time, at least ``now``, when one more call may begin; ``inf`` if a reply must come first."""
         ...
 
     def begin(self) -> None: ...
 
     def end(self, now: float) -> None: ...
+
+
+def _places(capacity: int, kept: int, priority: Priority) -> int:
+    """How many of the places a call of that priority may fill."""
+    if priority <= Priority.URGENT:
+        return capacity
+    return capacity - (kept if priority is Priority.FRAME else max(kept, capacity // 2))
 
 
 class Window:
@@ -62,11 +73,10 @@ class Window:
         self._running = 0
         self._leaving: deque[float] = deque()  # when each ended call leaves the window, ascending
 
-    def free_at(self, now: float, *, reserve: bool) -> float:
+    def free_at(self, now: float, priority: Priority) -> float:
         while self._leaving and self._leaving[0] <= now:
             self._leaving.popleft()
-        places = self._limit - (0 if reserve else self._kept)
-        surplus = self._running + len(self._leaving) - places
+        surplus = self._running + len(self._leaving) - _places(self._limit, self._kept, priority)
         if surplus < 0:
             return now
         return self._leaving[surplus] if surplus < len(self._leaving) else math.inf
@@ -89,8 +99,8 @@ class Bucket:
         self._running = 0
         self._full_at = -math.inf
 
-    def free_at(self, now: float, *, reserve: bool) -> float:
-        spare = self._capacity - self._running - 1 - (0 if reserve else self._kept)
+    def free_at(self, now: float, priority: Priority) -> float:
+        spare = _places(self._capacity, self._kept, priority) - self._running - 1
         return math.inf if spare < 0 else max(now, self._full_at - spare * self._period)
 
     def begin(self) -> None:
@@ -101,25 +111,77 @@ class Bucket:
         self._full_at = max(self._full_at, now) + self._period
 
 
+RECOVERY = 900.0
+"""Seconds without a 429 after which a slowed chat may be called a little more often."""
+
+_RECOVERED = 0.85
+_SLOWEST = 8
+
+
+class Throttle:
+    """Keeps calls ``spacing`` seconds apart once a 429 has shown that the published numbers are too many here.
+
+    Each 429 doubles the spacing, beginning with ``pace``, the distance that the published windows allow for ever, and
+    up to eight times that; each quarter of an hour without one takes 15 % off. What cannot wait is not held up.
+    """
+
+    def __init__(self, pace: float) -> None:
+        self._pace = pace
+        self._spacing = 0.0
+        self._flooded_at = -math.inf
+        self._last_end = -math.inf
+
+    def spacing(self, now: float) -> float:
+        """Seconds between calls, by now; 0 when everything is as published."""
+        if not self._spacing:
+            return 0.0
+        recovered = self._spacing * _RECOVERED ** ((now - self._flooded_at) // RECOVERY)
+        return recovered if recovered > self._pace else 0.0
+
+    def free_at(self, now: float, priority: Priority) -> float:
+        if priority is Priority.LASTING:
+            return now
+        return max(now, self._last_end + self.spacing(now))
+
+    def begin(self) -> None:
+        pass
+
+    def end(self, now: float) -> None:
+        self._last_end = now
+
+    def flooded(self, now: float) -> None:
+        self._spacing = min(2 * max(self.spacing(now), self._pace), _SLOWEST * self._pace)
+        self._flooded_at = now
+
+
 @attrs.frozen
 class ChatBudget:
     """All that limits the calls to one chat."""
 
     drafts: tuple[Allowance, ...]
     messages: tuple[Allowance, ...]
+    throttles: dict[Cost, Throttle]
 
     @classmethod
     def open(cls, *, private: bool, overall: Allowance) -> ChatBudget:
         """A fresh budget; ``overall`` is shared by all chats of a bot and does not count drafts."""
         own = Bucket(3, 1.0, kept=1) if private else Window(20, 60.0, kept=5)
-        return cls(drafts=(Window(20, 5.0, kept=3), Window(40, 30.0, kept=4)), messages=(own, overall))
+        throttles = {Cost.DRAFT: Throttle(0.75), Cost.MESSAGE: Throttle(1.0 if private else 3.0)}
+        return cls(
+            drafts=(Window(20, 5.0, kept=3), Window(40, 30.0, kept=4), throttles[Cost.DRAFT]),
+            messages=(own, overall, throttles[Cost.MESSAGE]),
+            throttles=throttles,
+        )
 
     def allowances(self, cost: Cost) -> tuple[Allowance, ...]:
         return self.drafts if cost is Cost.DRAFT else self.messages
 
     def free_at(self, now: float, cost: Cost, priority: Priority) -> float:
-        reserve = priority is not Priority.FRAME
-        return latest((a.free_at(now, reserve=reserve) for a in self.allowances(cost)), now)
+        return latest((a.free_at(now, priority) for a in self.allowances(cost)), now)
+
+    def flooded(self, cost: Cost, now: float) -> None:
+        """The server refused a call of that cost with a 429."""
+        self.throttles[cost].flooded(now)
 
 
 def open_overall() -> Allowance:

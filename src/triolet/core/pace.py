@@ -1,9 +1,10 @@
-"""When a window's next frame is due: dense while an answer is young, wider as it grows.
+"""When the next frame of an answer is due: dense while the answer is young, wider as it grows.
 
-Both machines are asked by `poll` what to do now, and told by `begun` and `ended` what was done. Rules:
+A pace is asked by `poll` what to do now, and told by `begun`, `ended` and `unchanged` what was done. It knows the
+answer by its revision, and never looks at the text. Rules:
 
 1. What the screen shows already is not sent again, but to keep a draft alive.
-2. The first frame is due at once; later ones when their interval is over. Text is bound by the caller when the
+2. The first frame is due at once; later ones when their spacing is over. Text is bound by the caller when the
    call begins, so a frame that waited is as fresh as one that did not.
 3. A call that failed counts as made: the next one keeps its distance.
 """
@@ -14,28 +15,51 @@ import math
 
 import attrs
 
-from triolet.core.text import MESSAGE_LIMIT, is_blank, split_place
-
 KEEP_ALIVE = 8.0
 """Seconds between repeats of an unchanged draft. Clients drop one after 30 s, one server is said to set 10."""
 
 TYPING_INTERVAL = 4.5
 """Seconds between chat actions, which last 5 (Bot API, sendChatAction)."""
 
-FIRST_CHARACTERS = 4
-"""An edit-mode answer opens no message for less visible text than this: a message rings, a frame does not."""
+
+@attrs.frozen
+class Spacing:
+    """Seconds between two frames: ``base``, and ``slope`` more for each second of the answer's age, up to ``most``."""
+
+    base: float
+    slope: float = 0.0
+    most: float = math.inf
+    least: float = 0.0
+
+    def at(self, age: float) -> float:
+        return max(self.least, min(self.most, self.base + self.slope * age))
+
+
+def draft_spacing(interval: float) -> Spacing:
+    """For drafts at least ``interval`` apart.
+
+    40 calls in 30 s is what Telegram takes in the long run, and 4 of them are kept for the next answer. Starting at
+    a quarter of a second and widening by an eighth for each second of age up to 1 s spends the other 36 on the first
+    half minute, most of them early: a frame waits for the budget no longer than a reply takes.
+    """
+    return Spacing(0.25, 0.125, 1.0, least=interval)
+
+
+def edit_spacing(interval: float, *, private: bool) -> Spacing:
+    """For edits at least ``interval`` apart.
+
+    A private chat takes one a second for ever. A group takes 20 calls a minute, of which 15 are for frames: most of
+    them early, and four seconds apart in the long run.
+    """
+    return Spacing(interval) if private else Spacing(1.0, 0.15, 4.0, least=interval)
 
 
 @attrs.frozen
 class Due:
-    """A frame is due. ``urgent`` ones may use the reserve of the budget."""
+    """A frame is due; an ``urgent`` one may use the budget's reserve, a ``repeat`` is sent even if nothing is new."""
 
     urgent: bool
-
-
-@attrs.frozen
-class TypingDue:
-    """The chat action is due."""
+    repeat: bool = False
 
 
 @attrs.frozen
@@ -46,92 +70,61 @@ class Wait:
     newer: bool
 
 
-def draft_text(text: str) -> str:
-    """What a draft shows of an answer: its first message, trimmed as the server trims it."""
-    return "" if is_blank(text) else text[: split_place(text)].strip()
+class FramePace:
+    """The pace of one answer's frames; ``keep_alive`` is the longest time in seconds without one."""
 
-
-def edit_text(text: str, cursor: str) -> str:
-    """What an edit-mode message shows of an unfinished answer."""
-    return text[: split_place(text, MESSAGE_LIMIT - len(cursor))].strip() + cursor
-
-
-class DraftPace:
-    """The pace of one bubble's drafts; ``interval`` is the shortest distance in seconds.
-
-    40 calls in 30 s is what Telegram takes in the long run, and 4 of them are kept for the next answer. Starting at
-    a quarter of a second and widening by an eighth for each second of age up to 1 s spends the other 36 on the first
-    half minute, most of them early: a frame waits for the budget no longer than a reply takes.
-    """
-
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
+    def __init__(self, spacing: Spacing, *, keep_alive: float = math.inf) -> None:
+        self._spacing = spacing
+        self._keep_alive = keep_alive
         self._last_begun = -math.inf
+        self._repeat_at = math.inf
         self._first_text_at: float | None = None
-        self._shown: str | None = None
-        self._failed = True
+        self._seen: int | None = None
+        self._failed = False
 
-    def poll(self, now: float, text: str) -> Due | Wait:
-        text = draft_text(text)
-        if text == self._shown:
-            keep_alive = self._last_begun + KEEP_ALIVE
-            return Due(urgent=False) if now >= keep_alive else Wait(keep_alive, newer=True)
-        urgent = self._first_text_at is None
-        due = self._last_begun + self._spacing()
-        return Due(urgent) if now >= due else Wait(due, newer=False)
+    def poll(self, now: float, revision: int) -> Due | Wait:
+        if revision == self._seen:
+            due = self._repeat_at
+            return Due(urgent=False, repeat=True) if now >= due else Wait(due, newer=True)
+        due = self._last_begun + self._distance()
+        return Due(urgent=self._first_text_at is None) if now >= due else Wait(due, newer=False)
 
-    def _spacing(self) -> float:
+    def _distance(self) -> float:
         """By the last frame's age, not by now: a time that moves on while it is waited for costs a wake-up each."""
         if self._first_text_at is None:
-            return self._interval if self._failed else 0.0
-        age = self._last_begun - self._first_text_at
-        return max(self._interval, min(1.0, 0.25 + 0.125 * age))
+            return self._spacing.at(0.0) if self._failed else 0.0
+        return self._spacing.at(self._last_begun - self._first_text_at)
 
     def begun(self, now: float) -> None:
         self._last_begun = now
+        self._repeat_at = now + self._keep_alive
 
-    def ended(self, text: str, *, shown: bool) -> None:
+    def ended(self, revision: int, *, shown: bool, text: bool) -> None:
+        """The frame of that revision was ``shown`` or not; without ``text`` it was only a sign of life."""
         self._failed = not shown
-        if not shown:
-            return
-        self._shown = draft_text(text)
-        if self._shown and self._first_text_at is None:
+        if shown:
+            self._seen = revision
+        if shown and text and self._first_text_at is None:
             self._first_text_at = self._last_begun
 
+    def unchanged(self, revision: int) -> None:
+        """A frame of that revision would look like the last one, or like nothing."""
+        self._seen = revision
 
-class EditPace:
-    """The pace of one bubble's message and of the chat's typing sign; ``interval`` in seconds."""
 
-    def __init__(self, interval: float, cursor: str) -> None:
-        self._interval = interval
-        self._cursor = cursor
-        self._last_begun = -math.inf
-        self._typing_at = -math.inf
-        self._shown: str | None = None
+class TypingPace:
+    """The pace of a chat's typing sign."""
 
-    def poll(self, now: float, text: str) -> Due | TypingDue | Wait:
-        if now >= self._typing_at + TYPING_INTERVAL:
-            return TypingDue()
-        typing = self._typing_at + TYPING_INTERVAL
-        if not self._worth_showing(edit_text(text, self._cursor)):
-            return Wait(typing, newer=True)
-        due = self._last_begun + self._interval
-        return Due(urgent=self._shown is None) if now >= due else Wait(min(due, typing), newer=False)
+    def __init__(self) -> None:
+        self._due = -math.inf
 
-    def _worth_showing(self, text: str) -> bool:
-        if self._shown is not None:
-            return text != self._shown
-        return len(text) >= FIRST_CHARACTERS + len(self._cursor)
+    @property
+    def due(self) -> float:
+        return self._due
 
     def typed(self, now: float) -> None:
-        self._typing_at = now
+        self._due = now + TYPING_INTERVAL
 
-    def begun(self, now: float) -> None:
-        self._last_begun = now
-
-    def ended(self, text: str, *, shown: bool) -> None:
-        if not shown:
-            return
-        if self._shown is None:
-            self._typing_at = -math.inf  # a new message takes the typing sign away
-        self._shown = edit_text(text, self._cursor)
+    def taken_away(self) -> None:
+        """A new message takes the sign off the screen."""
+        self._due = -math.inf

@@ -7,7 +7,7 @@ sendMessage (1 to 4096 characters after entity parsing; the server counts code p
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -54,6 +54,15 @@ class FormattedText:
     @property
     def plain(self) -> FormattedText:
         return FormattedText(self.text)
+
+
+@attrs.frozen
+class RichText:
+    html: str
+    source: str
+
+
+Content: TypeAlias = FormattedText | RichText
 
 
 def italic(text: str) -> FormattedText:
