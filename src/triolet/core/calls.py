@@ -78,13 +78,15 @@ class Bubble:
     """One message on a screen, first as a draft or not yet there, then with the server's ``message_id``.
 
     ``candidates`` are the ids that it may have after a send with an unknown outcome; ``lost`` says that it had none
-    of them. A ``silent`` one makes no sound when it comes. ``unsettled`` counts what is committed and on its way.
+    of them. A ``silent`` one makes no sound when it comes; one that ``replies`` shows what it answers, in groups.
+    ``unsettled`` counts what is committed and on its way.
     """
 
     place: Place
     draft_id: int
     message_id: int | None = None
     silent: bool = False
+    replies: bool = True
     candidates: list[int] = attrs.Factory(list)
     lost: bool = False
     unsettled: int = 0
@@ -173,7 +175,7 @@ def message_call(bubble: Bubble, content: Content, *, button: str = "") -> Call:
     if bubble.target is not None:
         target = {"chat_id": bubble.place.key.chat_id, "message_id": bubble.target}
         return Call("editMessageText", target | params, Cost.MESSAGE, bubble)
-    if bubble.place.reply_to is not None:
+    if bubble.replies and bubble.place.reply_to is not None:
         params["reply_parameters"] = {"message_id": bubble.place.reply_to, "allow_sending_without_reply": True}
     if bubble.silent:
         params["disable_notification"] = True

@@ -114,19 +114,25 @@ class Errand:
 class Delivery(Errand):
     """A message on its way to the screen.
 
-    ``replaces`` is an older message with some of its text: it is deleted when this one is there, and becomes this one
-    when this one cannot be sent.
+    With ``anew``, what is on screen of it already is replaced and not edited, for an edit makes no sound: the older
+    message is deleted when the new one is there, and becomes it when there can be no new one.
     """
 
-    def __init__(self, bubble: Bubble, content: Content, owner: Bubble, *, replaces: Bubble | None = None) -> None:
+    def __init__(self, bubble: Bubble, content: Content, owner: Bubble, *, anew: bool = False) -> None:
         super().__init__(bubble, owner)
-        self.replaces = replaces
         self._content = content
+        self._anew = anew
+        self._replaces: Bubble | None = None
         self._copied = False
         self._turned = False
         self._refusals = 0
 
     def next_call(self) -> Call:
+        if self._anew and self.bubble.message_id is not None:
+            self._replaces, self.bubble = self.bubble, attrs.evolve(self.bubble, message_id=None, silent=False)
+        elif self._anew:
+            self.bubble.silent = False
+        self._anew = False
         if self.bubble.lost and self.bubble.target is None and not self._copied:
             self._copied = True
             self._content = marked(self._content, SENT_AGAIN)
@@ -134,8 +140,8 @@ class Delivery(Errand):
 
     def settle(self, call: Call, outcome: Outcome, now: float) -> list[Errand]:
         following = super().settle(call, outcome, now)
-        if self.state is State.DELIVERED and self.replaces is not None:
-            return [Removal(self.replaces, self.owner)]
+        if self.state is State.DELIVERED and self._replaces is not None:
+            return [Removal(self._replaces, self.owner)]
         return following
 
     def _settle_unknown(self, call: Call, reason: str, now: float) -> None:
@@ -161,8 +167,8 @@ class Delivery(Errand):
 
     def _settle_gone(self) -> None:
         """An edited message is gone, so it is sent anew; or one of the places where a sent one might be is empty."""
-        if self.bubble.lost and self.replaces is not None:
-            self.replaces.lost = True
+        if self.bubble.lost and self._replaces is not None:
+            self._replaces.lost = True
             self._edit_instead()
         elif self.bubble.lost and self._copied:
             self._end(State.UNCERTAIN, "no answer to a send, and to a second one")
@@ -171,21 +177,21 @@ class Delivery(Errand):
         """The other way is tried, once: to edit what could not be replaced, to replace what could not be edited."""
         if self._turned or refusal.unreachable:
             self._end(State.DEAD, refusal.description)
-        elif self.replaces is not None:
+        elif self._replaces is not None:
             self._edit_instead()
         elif not call.sends:
-            self.replaces, self.bubble = self.bubble, attrs.evolve(self.bubble, message_id=None, candidates=[])
+            self._replaces, self.bubble = self.bubble, attrs.evolve(self.bubble, message_id=None)
         else:
             self._end(State.DEAD, refusal.description)
         self._turned = True
 
     def _edit_instead(self) -> None:
-        assert self.replaces is not None  # noqa: S101  # what the callers asked
-        self.bubble, self.replaces = self.replaces, None
+        assert self._replaces is not None  # noqa: S101  # what the callers asked
+        self.bubble, self._replaces = self._replaces, None
 
     def _beside(self, content: Content) -> Delivery:
         self.owner.unsettled += 1
-        return Delivery(Bubble(self.bubble.place, 0, silent=self.bubble.silent), content, self.owner)
+        return Delivery(Bubble(self.bubble.place, 0, silent=self.bubble.silent, replies=False), content, self.owner)
 
 
 def _plainer(content: Content, refusal: Refused) -> list[FormattedText]:

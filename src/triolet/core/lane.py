@@ -54,7 +54,7 @@ class Lane:
         self._lasting.append(delivery)
 
     def remove(self, bubble: Bubble) -> None:
-        """Take the bubble's message off the screen, if it has one."""
+        """Take the bubble's message off the screen, if it has one when nothing else is under way."""
         self._removals.append(Removal(bubble, bubble))
 
     def queue(self, cost: Cost, priority: Priority) -> Ticket:
@@ -79,9 +79,12 @@ class Lane:
         return max(self._parked_until, self._budget.free_at(now, ticket.cost, ticket.priority))
 
     def errand_at(self, now: float) -> float:
-        """The earliest time for the next errand; ``inf`` if there is none or a call is in flight."""
-        if self._in_flight is not None or not self.has_errands:
+        """The earliest time for the next errand, or to see that there is none; ``inf`` while a call is in flight."""
+        if self._in_flight is not None:
             return math.inf
+        self._removals = deque(removal for removal in self._removals if removal.bubble.message_id is not None)
+        if not self.has_errands:
+            return now
         priority = Priority.LASTING if self._lasting else Priority.COSMETIC
         free = self._budget.free_at(now, Cost.MESSAGE, priority)
         return max(free, self._parked_until, self._next.not_before)
@@ -90,8 +93,8 @@ class Lane:
     def _next(self) -> Errand:
         return (self._lasting or self._removals)[0]
 
-    def next_errand(self) -> Errand:
-        return self._next
+    def next_errand(self) -> Errand | None:
+        return self._next if self.has_errands else None
 
     def begin(self, call: Call) -> None:
         assert self._in_flight is None, f"{call.method} begun while {self!r}"  # noqa: S101  # rule 1

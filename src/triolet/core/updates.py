@@ -1,7 +1,7 @@
 """Updates of the Bot API, as the conversation understands them.
 
-Sources: https://core.telegram.org/bots/api#update, #callbackquery and #messagegenerationstopped. What is malformed or of no use
-becomes `Ignored` with the reason: an update must never stop the poller.
+Sources: https://core.telegram.org/bots/api#update, #callbackquery and #messagegenerationstopped. What is malformed or
+of no use becomes `Ignored` with the reason: an update must never stop the poller.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class StopPressed:
 
 @attrs.frozen
 class ButtonPressed:
-    """A button under a message was pressed; ``query_id`` is what has to be answered, ``data`` what the button carries."""
+    """A button under a message was pressed: ``query_id`` has to be answered, ``data`` is what the button carries."""
 
     update_id: int
     query_id: str

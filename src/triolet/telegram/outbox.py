@@ -27,9 +27,10 @@ import trio
 
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
 from triolet.core.calls import NEVER_LEFT, Bubble, Call, Delivered, Outcome, Place, Refused, Unknown
+from triolet.core.content import blank
 from triolet.core.delivery import Delivery, Errand, Removal, State
 from triolet.core.lane import Lane
-from triolet.core.text import Content, FormattedText, is_blank, split_message
+from triolet.core.text import Content, FormattedText, split_message
 from triolet.errors import TelegramError, TelegramOutcomeUnknown, TelegramUnreachable, TooManyRequests
 from triolet.telegram.client import CALL_TIMEOUT, DRAFT_TIMEOUT, BotApi
 
@@ -83,9 +84,9 @@ class Outbox:
         self._overall = open_overall()
         self._chats: dict[int, _ChatLane] = {}
 
-    def open_bubble(self, place: Place, *, silent: bool = False) -> Bubble:
-        """A message to be; its draft id is used for no other. A ``silent`` one rings nobody's phone."""
-        return Bubble(place, self.draw_draft_id(), silent=silent)
+    def open_bubble(self, place: Place, *, silent: bool = False, replies: bool = True) -> Bubble:
+        """A message to be; its draft id is used for no other. ``silent`` and ``replies`` are `Bubble`'s."""
+        return Bubble(place, self.draw_draft_id(), silent=silent, replies=replies)
 
     def draw_draft_id(self) -> int:
         """A draft id that is used for nothing else."""
@@ -108,28 +109,27 @@ class Outbox:
         await flight.landed.wait()
         return flight.outcome
 
-    def commit(self, bubble: Bubble, content: Content, *, replaces: Bubble | None = None) -> None:
+    def commit(self, bubble: Bubble, content: Content, *, anew: bool = False) -> None:
         """Make the bubble show this for good, in as many messages as it takes, in order.
 
-        No frame of it may be shown from now on. ``replaces`` is an older message with some of the same text, which
-        goes when this one is there.
+        No frame of it may be shown from now on. With ``anew`` the last of them is a new message, which rings and
+        takes the place of what is on screen of the bubble.
         """
         chat = self._chat(bubble)
-        parts = split_message(content) if isinstance(content, FormattedText) else [content]
+        parts: list[Content] = [*split_message(content)] if isinstance(content, FormattedText) else [content]
         # A part of white space alone would be refused, and shows nothing.
-        for part in [part for part in parts if not (isinstance(part, FormattedText) and is_blank(part.text))]:
-            target = self.open_bubble(bubble.place, silent=bubble.silent) if bubble.unsettled else bubble
-            chat.lane.commit(Delivery(target, part, owner=bubble, replaces=replaces))
+        parts = [part for part in parts if not blank(part)]
+        for part in parts:
+            target = bubble if part is parts[0] else self.open_bubble(bubble.place, silent=bubble.silent, replies=False)
             bubble.unsettled += 1
-            replaces = None
+            chat.lane.commit(Delivery(target, part, owner=bubble, anew=anew and part is parts[-1]))
         self._start_delivering(chat)
 
     def remove(self, bubble: Bubble) -> None:
         """Take the bubble's message off the screen, as soon as nothing else wants to go."""
-        if bubble.message_id is not None:
-            chat = self._chat(bubble)
-            chat.lane.remove(bubble)
-            self._start_delivering(chat)
+        chat = self._chat(bubble)
+        chat.lane.remove(bubble)
+        self._start_delivering(chat)
 
     def answer_press(self, query_id: str, text: str = "") -> None:
         """Tell who pressed a button that it was heard, with a line of text or without."""
@@ -196,6 +196,8 @@ class Outbox:
         while chat.lane.has_errands:
             await _wait_for(chat, chat.lane.errand_at)
             errand = chat.lane.next_errand()
+            if errand is None:
+                continue
             call = errand.next_call()
             flight = self._begin(chat, call)
             await flight.landed.wait()

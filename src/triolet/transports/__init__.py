@@ -2,7 +2,7 @@
 
 A `Screen` is where a chat happens: Telegram, or a terminal. For each answer it opens a `Transport`, which one task
 runs for as long as the answer grows. The answer's end, a stop, a fallback are cancelled scopes; a transport ends by
-itself only when nobody can see anything any more. What is to stay is committed, synchronously, after its task has ended.
+itself only when nobody can see anything any more. What is to stay is committed, synchronously, when its task is over.
 """
 
 from __future__ import annotations

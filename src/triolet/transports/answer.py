@@ -57,7 +57,7 @@ class GrowingAnswer:
         if blank(content):
             self._outbox.remove(self.bubble)
         else:
-            self._commit_last(content)
+            self._outbox.commit(self.bubble, content, anew=self._settings.notify == "final")
 
     def has_draft(self, draft_id: int) -> bool:
         return draft_id in self._draft_ids
@@ -76,18 +76,8 @@ class GrowingAnswer:
 
     def _seal(self, content: Content) -> None:
         self._outbox.commit(self.bubble, content)
-        self.bubble = self._open_bubble(silent=True)
+        self.bubble = self._open_bubble(silent=True, replies=False)
         self._status_shown = False
-
-    def _commit_last(self, content: Content) -> None:
-        preview = self.bubble
-        if self._settings.notify == "first":
-            self._outbox.commit(preview, content)
-        elif preview.message_id is None or preview.candidates:
-            preview.silent = False
-            self._outbox.commit(preview, content)
-        else:
-            self._outbox.commit(self._open_bubble(silent=False), content, replaces=preview)
 
     def _leave_status(self) -> None:
         """A text's draft is not that of the tool line before it; a message is the same, edited."""
@@ -98,7 +88,7 @@ class GrowingAnswer:
     def _open_layout(self) -> Layout:
         return Layout(self._settings.format, reserve=len(self._settings.cursor))
 
-    def _open_bubble(self, *, silent: bool) -> Bubble:
-        bubble = self._outbox.open_bubble(self._place, silent=silent)
+    def _open_bubble(self, *, silent: bool, replies: bool = True) -> Bubble:
+        bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies)
         self._draft_ids.add(bubble.draft_id)
         return bubble

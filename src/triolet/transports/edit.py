@@ -57,7 +57,7 @@ def _call(answer: GrowingAnswer, content: Content, cursor: str, button: str) -> 
 
 async def run_typing_window(outbox: Outbox, answer: GrowingAnswer, typing: TypingPace) -> None:
     """Only the typing sign, until nobody can see it: the answer is shown when it is whole."""
-    while await _type(outbox, answer, typing):
+    while await _type(outbox, answer, typing):  # noqa: ASYNC110  # by the clock, and nothing else
         await trio.sleep_until(typing.due)
 
 

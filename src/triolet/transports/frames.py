@@ -33,7 +33,7 @@ class Frames:
         self._shown: tuple[int, Content] | None = None  # with the draft id: a new bubble shows nothing yet
 
     async def wait_content(self, until: float = math.inf) -> Content | None:
-        """What to show next, when its call may begin, or None at ``until``; make the call before the next checkpoint."""
+        """What to show next, when its call may begin, or None at ``until``; `show` it before the next checkpoint."""
         while (due := await self._wait_due(until)) is not None:
             bubble = self._answer.bubble
             if not await self._wait_slot(bubble, due, until):
