@@ -123,12 +123,16 @@ class Delivered:
 
 @attrs.frozen
 class Refused:
-    """``migrate_to`` is the id of the supergroup that a group has become."""
+    """``migrate_to`` is the id of the supergroup that a group has become.
+
+    A ``mended`` one was about a place that is another now: the next call goes there.
+    """
 
     code: int
     description: str
     retry_after: float | None = None
     migrate_to: int | None = None
+    mended: bool = False
 
     @property
     def unreachable(self) -> bool:
@@ -211,6 +215,8 @@ def absorb(call: Call, outcome: Outcome, newest: int) -> Outcome:
         _note_probed(bubble, outcome)
     elif isinstance(outcome, Refused) and is_gone(call, outcome):
         bubble.message_id = None
+    if isinstance(outcome, Refused) and bubble.place.mend(outcome):
+        return attrs.evolve(outcome, mended=True)
     return outcome
 
 

@@ -153,7 +153,7 @@ class Delivery(Errand):
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
         if is_gone(call, refusal):
             self._settle_gone()
-        elif self.bubble.place.mend(refusal):
+        elif refusal.mended:
             pass
         elif refusal.code in CAPABILITY_CODES and (forms := _plainer(self._content, refusal)):
             self._content, *rest = forms
