@@ -16,9 +16,11 @@ import trio
 
 from triolet.app.model import Model
 from triolet.app.turn import Turn, run_turn
+from triolet.core.coalescer import Coalescer
 from triolet.core.conversation import ConversationKey, Ending, Message
 from triolet.core.delivery import Place
 from triolet.core.events import Batch
+from triolet.core.hidden import Hidden
 from triolet.core.ports import History
 from triolet.core.text import FormattedText, is_blank
 from triolet.errors import StartError
@@ -56,6 +58,7 @@ class Services:
     screen: Screen
     turns: trio.CapacityLimiter
     queue_limit: int
+    hide_tags: tuple[str, ...]
 
 
 class Conversation:
@@ -117,7 +120,8 @@ class Conversation:
                 await self._clear(task)
 
     async def _answer(self, question: Question) -> None:
-        self._turn = Turn(self._services.screen.open_transport(question.place))
+        coalescer = Coalescer(Hidden(self._services.hide_tags))
+        self._turn = Turn(self._services.screen.open_transport(question.place), coalescer)
         asked = Message.of("user", question.text)
 
         async def ask(emit: Callable[[Batch], None]) -> None:
