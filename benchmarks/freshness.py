@@ -20,7 +20,7 @@ import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, get_args
 
 import attrs
 import trio
@@ -37,8 +37,8 @@ from triolet.observe.log import configure
 
 SHORTEST, LONGEST = 0.5, 120.0
 LENGTHS = 60
-SCALED: Final[dict[Kind, float]] = {"drafts": 1.0, "edits": 0.5, "groups": 0.5}
-"""Which part of the lengths is measured."""
+LISTED = 6
+"""How many of the answers have a row of their own."""
 
 Row: TypeAlias = dict[str, float | str]
 
@@ -166,14 +166,17 @@ def in_virtual_time() -> MockClock:
 
 
 def report_lengths(kind: Kind, options: Options) -> Report:
-    count = max(2, round(options.lengths * SCALED[kind]))
-    speeches = [speech_of(seconds, long=options.long) for seconds in lengths(count)]
+    speeches = [speech_of(seconds, long=options.long) for seconds in lengths(options.lengths)]
     answers = trio.run(measure_lengths, kind, speeches, clock=in_virtual_time())
-    found = [figures(kind, answer) for answer in answers]
-    rows = [summary(found), *(single(found[number]) for number in range(0, count, max(1, count // 6)))]
-    return Report(
-        f"{kind}: {count} answers of {SHORTEST} to {LONGEST:g} s", rows, [attrs.asdict(each) for each in found]
-    )
+    return report_figures(kind, [figures(kind, answer) for answer in answers])
+
+
+def report_figures(name: str, found: Sequence[Figures]) -> Report:
+    """All of them in a row, some in rows of their own, from the shortest to the longest, and each in the details."""
+    listed = sorted({round(number * (len(found) - 1) / (LISTED - 1)) for number in range(LISTED)})
+    rows = [summary(found), *(single(found[number]) for number in listed)]
+    details = [attrs.asdict(each) | {"ratio": each.ratio} for each in found]
+    return Report(f"{name}: {len(found)} answers of {SHORTEST} to {LONGEST:g} s", rows, details)
 
 
 def summary(found: Sequence[Figures]) -> Row:
@@ -193,8 +196,7 @@ def summary(found: Sequence[Figures]) -> Row:
 
 
 def single(each: Figures) -> Row:
-    row = summary([each])
-    return row | {"answer": f"{each.seconds:.1f} s", "ratio": f"{each.ratio:.2f}"}
+    return summary([each]) | {"answer": f"{each.seconds:.1f} s", "ratio": f"{each.ratio:.2f}"}
 
 
 def milliseconds(seconds: float) -> str:
@@ -205,7 +207,7 @@ def report_peers(options: Options) -> Report:
     """What other bots were measured by: 1,000 tokens at 25 a second."""
     speech = Speech(1000, 5 if options.long else 4)
     answers: dict[Kind, Answer] = {
-        kind: trio.run(measure_lengths, kind, [speech], clock=in_virtual_time())[0] for kind in SCALED
+        kind: trio.run(measure_lengths, kind, [speech], clock=in_virtual_time())[0] for kind in get_args(Kind)
     }
     return Report("peers: 1,000 tokens at 25 a second", [peer_row(kind, answer) for kind, answer in answers.items()])
 
@@ -263,9 +265,8 @@ def simulated(speech: Speech) -> Answer:
 
 
 def report_simulation(options: Options) -> Report:
-    found = [figures("drafts", simulated(speech_of(seconds))) for seconds in lengths(options.lengths)]
-    rows = [summary(found), *(single(found[number]) for number in range(0, len(found), max(1, len(found) // 6)))]
-    return Report("drafts, the pace alone", rows, [attrs.asdict(each) for each in found])
+    speeches = [speech_of(seconds) for seconds in lengths(options.lengths)]
+    return report_figures("drafts, the pace alone", [figures("drafts", simulated(speech)) for speech in speeches])
 
 
 def report_tried() -> Report:
