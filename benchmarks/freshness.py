@@ -31,7 +31,7 @@ from stage import CALL, GROUP, LIMITS, PERSON, Answer, Kind, open_stage
 from trio.testing import MockClock
 
 from triolet.config import StreamingSettings
-from triolet.core.pace import DraftPace
+from triolet.core.pace import FramePace, draft_spacing
 from triolet.core.text import MESSAGE_LIMIT
 from triolet.observe.log import configure
 
@@ -257,7 +257,8 @@ REPORTS: Final[dict[str, Callable[[Options], Report]]] = {
 
 def simulated(speech: Speech) -> Answer:
     """The answer that the pace alone would give."""
-    calls = SimulatedDrafts(speech, DraftPace(StreamingSettings().draft_interval), round_trip=CALL).run()
+    pace = FramePace(draft_spacing(StreamingSettings().draft_interval))
+    calls = SimulatedDrafts(speech, pace, round_trip=CALL).run()
     texts = [(begin + CALL, tokens * speech.characters) for begin, tokens in calls if tokens]
     grown = [call for call, before in zip(texts, [(0.0, 0), *texts], strict=False) if call[1] > before[1]]
     written = [speech.written(number) for number in range(speech.tokens)]

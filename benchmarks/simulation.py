@@ -1,6 +1,6 @@
 """The pace of drafts alone, without the bot around it: what its numbers do to an even answer, in milliseconds.
 
-`triolet.core.pace.DraftPace` and `triolet.core.budget.ChatBudget` are the bot's own; the loop does what the draft
+`triolet.core.pace.FramePace` and `triolet.core.budget.ChatBudget` are the bot's own; the loop does what the draft
 window and the outbox do when nothing fails. `freshness.py --simulate` tells how far that is from the whole bot.
 """
 
@@ -11,13 +11,13 @@ import math
 from even_model import Speech
 
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
-from triolet.core.pace import DraftPace, Due
+from triolet.core.pace import Due, FramePace
 
 
 class SimulatedDrafts:
     """One answer in a fresh private chat, whose model is asked at 0 and speaks from ``speech.after`` on."""
 
-    def __init__(self, speech: Speech, pace: DraftPace, *, round_trip: float) -> None:
+    def __init__(self, speech: Speech, pace: FramePace, *, round_trip: float) -> None:
         self._speech = speech
         self._pace = pace
         self._round_trip = round_trip
@@ -29,7 +29,7 @@ class SimulatedDrafts:
         calls: list[tuple[float, int]] = []
         now = 0.0
         while now < self._end:
-            command = self._pace.poll(now, self._text(now))
+            command = self._pace.poll(now, self._spoken(now))
             if isinstance(command, Due):
                 begin = self._slot(now, Priority.URGENT if command.urgent else Priority.FRAME)
                 if begin >= self._end:
@@ -53,16 +53,15 @@ class SimulatedDrafts:
             allowance.begin()
             allowance.end(reply)
         self._pace.begun(begin)
-        self._pace.ended(self._text(begin), shown=True)
+        slack = self._budget.slack(reply, Cost.DRAFT, self._pace.cadence)
+        spoken = self._spoken(begin)
+        self._pace.ended(spoken, shown=True, text=spoken > 0, slack=slack)
         return reply
 
     def _spoken(self, now: float) -> int:
         """A billionth is forgiven: the clock adds what this divides."""
         spoken = math.floor((now - self._speech.after) / self._speech.every + 1e-9) + 1
         return max(0, min(spoken, self._speech.tokens))
-
-    def _text(self, now: float) -> str:
-        return self._speech.token * self._spoken(now)
 
     def _next_token(self, now: float) -> float:
         return self._speech.written(self._spoken(now))

@@ -7,7 +7,9 @@ https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this 
    moment it begins until its reply, and a window's length longer.
 2. Interim calls leave a reserve, so that a lasting message, or the first frame of the next answer, finds a
    place at once; cosmetic calls leave half of everything, so that they are the first to be left out.
-3. The published numbers are not all: a chat that was refused with a 429 is called less often than they allow, and
+3. Nobody asks the next question in the instant in which an answer ends. Where a window allows it, the reserve is
+   what will be free a second later.
+4. The published numbers are not all: a chat that was refused with a 429 is called less often than they allow, and
    comes back to them slowly.
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import enum
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
@@ -64,22 +67,46 @@ def _places(capacity: int, kept: int, priority: Priority) -> int:
 
 
 class Window:
-    """At most ``limit`` calls in any ``period`` seconds, of which ``kept`` are a reserve."""
+    """At most ``limit`` calls in any ``period`` seconds.
 
-    def __init__(self, limit: int, period: float, *, kept: int = 0) -> None:
+    ``kept`` of them are a reserve, which has to be there ``ahead`` seconds after the call.
+    """
+
+    def __init__(self, limit: int, period: float, *, kept: int = 0, ahead: float = 0.0) -> None:
         self._limit = limit
         self._period = period
         self._kept = kept
+        self._ahead = ahead
         self._running = 0
         self._leaving: deque[float] = deque()  # when each ended call leaves the window, ascending
 
     def free_at(self, now: float, priority: Priority) -> float:
         while self._leaving and self._leaving[0] <= now:
             self._leaving.popleft()
-        surplus = self._running + len(self._leaving) - _places(self._limit, self._kept, priority)
+        reserved = self._room_at(_places(self._limit, self._kept, priority))
+        return max(now, self._room_at(self._limit), reserved - self._ahead)
+
+    def _room_at(self, places: int) -> float:
+        """When fewer than so many places will be taken."""
+        surplus = self._running + len(self._leaving) - places
         if surplus < 0:
-            return now
+            return -math.inf
         return self._leaving[surplus] if surplus < len(self._leaving) else math.inf
+
+    def slack(self, now: float, cadence: float) -> int:
+        """How many more calls than one every ``cadence`` seconds the window takes before it is all new.
+
+        Negative if not even those find room.
+        """
+        return min(self._spare(now + step * cadence) - step for step in range(int(self._period / cadence) + 1))
+
+    def _spare(self, then: float) -> int:
+        """How many frames could begin then, if no other call began before."""
+        reserved = self._limit - self._kept - self._taken(then + self._ahead)
+        return min(self._limit - self._taken(then), reserved)
+
+    def _taken(self, then: float) -> int:
+        return self._running + len(self._leaving) - bisect_right(self._leaving, then)
 
     def begin(self) -> None:
         self._running += 1
@@ -102,6 +129,11 @@ class Bucket:
     def free_at(self, now: float, priority: Priority) -> float:
         spare = _places(self._capacity, self._kept, priority) - self._running - 1
         return math.inf if spare < 0 else max(now, self._full_at - spare * self._period)
+
+    def slack(self, now: float, cadence: float) -> int:
+        """How many calls could begin at once, beyond the one every ``period`` seconds; ``cadence`` is no other."""
+        missing = max(0.0, self._full_at - now) / self._period
+        return self._capacity - self._kept - self._running - math.ceil(missing - 1e-9)
 
     def begin(self) -> None:
         self._running += 1
@@ -156,20 +188,26 @@ class Throttle:
 
 @attrs.frozen
 class ChatBudget:
-    """All that limits the calls to one chat."""
+    """All that limits the calls to one chat.
+
+    ``paced`` is, for each cost, the allowance that an answer of any length has to be paced for.
+    """
 
     drafts: tuple[Allowance, ...]
     messages: tuple[Allowance, ...]
+    paced: dict[Cost, Window | Bucket]
     throttles: dict[Cost, Throttle]
 
     @classmethod
     def open(cls, *, private: bool, overall: Allowance) -> ChatBudget:
         """A fresh budget; ``overall`` is shared by all chats of a bot and does not count drafts."""
-        own = Bucket(3, 1.0, kept=1) if private else Window(20, 60.0, kept=5)
+        drafts = Window(40, 30.0, kept=1, ahead=1.0)
+        messages = Bucket(3, 1.0, kept=1) if private else Window(20, 60.0, kept=5)
         throttles = {Cost.DRAFT: Throttle(0.75), Cost.MESSAGE: Throttle(1.0 if private else 3.0)}
         return cls(
-            drafts=(Window(20, 5.0, kept=3), Window(40, 30.0, kept=4), throttles[Cost.DRAFT]),
-            messages=(own, overall, throttles[Cost.MESSAGE]),
+            drafts=(Window(20, 5.0, kept=3, ahead=1.0), drafts, throttles[Cost.DRAFT]),
+            messages=(messages, overall, throttles[Cost.MESSAGE]),
+            paced={Cost.DRAFT: drafts, Cost.MESSAGE: messages},
             throttles=throttles,
         )
 
@@ -178,6 +216,10 @@ class ChatBudget:
 
     def free_at(self, now: float, cost: Cost, priority: Priority) -> float:
         return latest((a.free_at(now, priority) for a in self.allowances(cost)), now)
+
+    def slack(self, now: float, cost: Cost, cadence: float) -> int:
+        """How many calls could be made beyond one every ``cadence`` seconds, for ever."""
+        return self.paced[cost].slack(now, cadence)
 
     def flooded(self, cost: Cost, now: float) -> None:
         """The server refused a call of that cost with a 429."""

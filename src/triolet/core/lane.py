@@ -78,6 +78,10 @@ class Lane:
             return math.inf
         return max(self._parked_until, self._budget.free_at(now, ticket.cost, ticket.priority))
 
+    def slack(self, now: float, cost: Cost, cadence: float) -> int:
+        """How many calls of that cost the budget takes beyond one every ``cadence`` seconds."""
+        return self._budget.slack(now, cost, cadence)
+
     def errand_at(self, now: float) -> float:
         """The earliest time for the next errand, or to see that there is none; ``inf`` while a call is in flight."""
         if self._in_flight is not None:
