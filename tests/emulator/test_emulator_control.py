@@ -49,6 +49,7 @@ def test_a_whole_conversation_by_control() -> None:
         ],
         "draft": {"id": 5, "text": "Hi", "entities": [], "thinking": False, "stop_button": True},
         "typing": False,
+        "rings": [],
     }
     assert result(telegram, "POST", "stop", 5.0, chat_id=ANN) == 5
     ask(telegram, "sendMessage", 6.0, chat_id=ANN, text="Hi", reply_markup=STOP)

@@ -150,6 +150,7 @@ IMPOSSIBLE: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("add_group", (-6, "x", []), {"bot_status": "owner"}),
     ("screen", (404, 0.0), {}),
     ("transcript", (404,), {}),
+    ("rings", (404,), {}),
 ]
 
 

@@ -168,6 +168,7 @@ async def test_a_person_acts_through_the_server(autojump_clock: trio.testing.Moc
         ask(telegram, "sendMessage", chat_id=ANN, text="x", reply_markup=STOP)
         ask(telegram, "sendMessageDraft", chat_id=ANN, draft_id=3, text="y", can_stop=True)
         assert server.screen(ANN).draft is not None
+        assert server.rings(ANN) == [0.0]
         assert server.press_stop(ANN) == 3
         assert server.press_button(ANN, 2, "stop")
         server.delete(ANN, message_id)

@@ -79,6 +79,8 @@ class Screen:
     messages: tuple[ScreenMessage, ...]
     draft: ScreenDraft | None
     typing: bool
+    rings: tuple[float, ...]
+    """When the person's phone rang for a message of the bot here, whatever became of that message."""
 
     def to_json(self) -> dict[str, Any]:
         return attrs.asdict(self)

@@ -136,6 +136,10 @@ class TelegramServer:
     def visible(self, chat_id: int, thread_id: int | None = None) -> list[str]:
         return self.screen(chat_id, thread_id).texts
 
+    def rings(self, chat_id: int) -> list[float]:
+        """When the person's phone rang for this chat."""
+        return self.telegram.rings(chat_id, trio.current_time())
+
     def transcript(self, chat_id: int) -> list[Change]:
         return self.telegram.transcript(chat_id, trio.current_time())
 

@@ -135,6 +135,12 @@ class EmulatedTelegram(People):
         """The texts of that screen, oldest first; a live draft comes last."""
         return self.screen(chat_id, now, thread_id).texts
 
+    def rings(self, chat_id: int, now: float | None = None) -> list[float]:
+        """When the person's phone rang for this chat: at each message of the bot that was not sent silently."""
+        if now is not None:
+            self.settle(now)
+        return self.world.rings(self._chat(chat_id).id)
+
     def transcript(self, chat_id: int, now: float | None = None) -> list[Change]:
         """Every change a person saw, in order of time; with ``now``, also what is due until then."""
         if now is not None:

@@ -33,6 +33,7 @@ class World:
         self.users: dict[int, User] = {}
         self._messages: dict[int, dict[int, Message]] = defaultdict(dict)
         self._changes: dict[int, list[Change]] = defaultdict(list)
+        self._rings: dict[int, list[tuple[float, int | None]]] = defaultdict(list)  # {chat id: [(at, thread id)]}
         self._message_ids: dict[int | None, Iterator[int]] = defaultdict(lambda: itertools.count(1))
         self._epoch = epoch
 
@@ -53,11 +54,13 @@ class World:
         return Message(next(self._message_ids[numbering]), chat.id, sender, self.date(now), content)
 
     def post(self, message: Message, now: float) -> None:
-        """Put a message into its chat; one of the bot's takes the live draft away."""
+        """Put a message into its chat; one of the bot's takes the live draft away, and may ring."""
         if message.sender.is_bot:
             live = self.drafts.clear((message.chat_id, message.thread_id))
             if live is not None:
                 self._changed_draft("draft_cleared", (message.chat_id, message.thread_id), live.draft, now)
+            if message.rang:
+                self._rings[message.chat_id].append((now, message.thread_id))
         self._messages[message.chat_id][message.id] = message
         self._changed_message("message", message, now)
 
@@ -108,7 +111,11 @@ class World:
             messages=tuple(map(show_message, self.messages(*place))),
             draft=show_draft(live) if live else None,
             typing=self.drafts.typing(place, now),
+            rings=tuple(at for at, thread_id in self._rings[place[0]] if thread_id == place[1]),
         )
+
+    def rings(self, chat_id: int) -> list[float]:
+        return [at for at, _ in self._rings[chat_id]]
 
     def transcript(self, chat_id: int) -> list[Change]:
         return sorted(self._changes[chat_id], key=lambda change: change.at)
