@@ -119,7 +119,7 @@ class Dispatcher:
 
     def _penalize(self, call: PendingCall, until: float) -> None:
         kind = KIND_OF.get(call.method)
-        if kind in {"draft", "message"} and call.chat_id is not None:
+        if kind is not None and call.chat_id is not None:
             self._rates.penalize(kind, call.chat_id, until)
 
     def _hold_back(self, call: PendingCall, now: float) -> Again | None:

@@ -8,7 +8,8 @@ Rule 3: a refused call starts a penalty that ends when the windows have room aga
         ``longest`` from now. Refused calls take no room in the windows; a call that the windows admit takes some,
         whatever Telegram then says of it.
 Rule 4: drafts and chat actions share their windows; sends and edits share theirs; those and deletions share the
-        bot's overall window. A peer is a chat: two topics of one user share.
+        bot's overall window. Deletions have no window of their own in a chat, but a penalty there as the others
+        have. A peer is a chat: two topics of one user share.
 
 The draft windows are documented at core.telegram.org/api/bots/ai, the others in the Bots FAQ. Real penalties are
 longer and follow no published rule (reports name 30 to 280 seconds): use `Limits` with a larger ``extension``.
@@ -139,14 +140,14 @@ class RateWindows:
         self._gates(kind, chat_id)[0].penalize(until)
 
     def _gates(self, kind: Kind, chat_id: int) -> list[Gate]:
-        if kind == "delete":
-            return [self._overall]
         peer = self._peers.get((kind, chat_id)) or self._peers.setdefault((kind, chat_id), self._new(kind, chat_id))
         return [peer] if kind == "draft" else [peer, self._overall]
 
     def _new(self, kind: Kind, chat_id: int) -> Gate:
         if kind == "draft":
             return Gate(self.limits.drafts)
+        if kind == "delete":
+            return Gate()
         return Gate(bucket=self.limits.private) if chat_id > 0 else Gate(self.limits.group)
 
 
