@@ -49,7 +49,7 @@ from triolet.emulator.chats import BotUser
 from triolet.emulator.faults import Delay, Fault, Flood, Refuse, Reset, ServerError
 from triolet.emulator.http import App, Exchange, Request, Response, serve_connection
 from triolet.emulator.journal import JournalEntry
-from triolet.emulator.limits import Bucket, Limits, Window
+from triolet.emulator.limits import Bucket, Cooldowns, Limits, Window
 from triolet.emulator.people import ImpossibleAct
 from triolet.emulator.screen import Button, Change, Screen, ScreenDraft, ScreenMessage
 from triolet.emulator.server import TelegramServer, open_telegram_server, serve
@@ -62,6 +62,7 @@ __all__ = [
     "Bucket",
     "Button",
     "Change",
+    "Cooldowns",
     "Delay",
     "Drop",
     "EmulatedTelegram",

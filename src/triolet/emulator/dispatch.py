@@ -127,6 +127,8 @@ class Dispatcher:
         kind = KIND_OF.get(call.method)
         if kind is None or call.chat_id is None:
             return None
+        if call.held_since is None:
+            self._rates.arrive(kind, call.chat_id, now)
         opens_at = self._rates.opens_at(kind, call.chat_id)
         if opens_at <= now:
             self._rates.take(kind, call.chat_id, now)
