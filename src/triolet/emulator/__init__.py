@@ -12,7 +12,7 @@ The rooms within, from the bottom up::
     chats  drafts  screen  updates          what there is, what lives a while, what is seen, what waits
     world        all of that together, and the few ways it changes
     sending  methods                        what the bot does
-    people       what a person does
+    places  people      what a person does: to chats, and in them
     limits  faults  journal                 what may refuse a call, spoil it, and remember it
     dispatch     the stations every call passes
     telegram     the whole: calls, acts, and views
@@ -50,7 +50,7 @@ from triolet.emulator.faults import Delay, Fault, Flood, Refuse, Reset, ServerEr
 from triolet.emulator.http import App, Exchange, Request, Response, serve_connection
 from triolet.emulator.journal import JournalEntry
 from triolet.emulator.limits import Bucket, Cooldowns, Limits, Window
-from triolet.emulator.people import ImpossibleAct
+from triolet.emulator.places import ImpossibleAct
 from triolet.emulator.screen import Button, Change, Screen, ScreenDraft, ScreenMessage
 from triolet.emulator.server import TelegramServer, open_telegram_server, serve
 from triolet.emulator.telegram import EmulatedTelegram
