@@ -68,7 +68,7 @@ class Chat:
     """A private chat has its user's id and that one member; a group's id is negative.
 
     ``topics`` maps thread ids to names; ``bot_status`` is "kicked" where a user blocked the bot, and "left" where
-    they never started it.
+    they never started it. A basic group that has become a supergroup is over, and ``migrated_to`` that one.
     """
 
     id: int
@@ -78,6 +78,7 @@ class Chat:
     members: list[int]
     topics: dict[int, str]
     bot_status: BotStatus
+    migrated_to: int | None = None
 
     def refusal(self) -> str | None:
         """Why the bot may not write here, if it may not."""
@@ -96,7 +97,10 @@ class Chat:
 
 @attrs.frozen
 class Message:
-    """A message as it is now; ``date`` and ``edit_date`` are Unix times, ``rang`` tells whether it notified."""
+    """A message as it is now; ``date`` and ``edit_date`` are Unix times, ``rang`` tells whether it notified.
+
+    A service message has its own fields in the place of its text, which is then what an app shows.
+    """
 
     id: int
     chat_id: int
@@ -110,6 +114,7 @@ class Message:
     rang: bool = True
     protected: bool = False
     edit_date: int | None = None
+    service: dict[str, Any] | None = None
 
 
 def message_json(message: Message, chat: Chat, reply: Message | None = None) -> dict[str, Any]:
@@ -123,12 +128,18 @@ def message_json(message: Message, chat: Chat, reply: Message | None = None) -> 
         "message_thread_id": message.thread_id,
         "is_topic_message": True if message.thread_id is not None else None,
         "reply_to_message": message_json(reply, chat) if reply else None,
-        "text": message.content.text,
-        "entities": [dict(entity) for entity in message.content.entities] or None,
+        **_content_json(message),
         "link_preview_options": copy.deepcopy(message.link_preview),
         "reply_markup": copy.deepcopy(message.keyboard),
         "has_protected_content": message.protected or None,
     })  # fmt: skip
+
+
+def _content_json(message: Message) -> dict[str, Any]:
+    if message.service is not None:
+        return copy.deepcopy(message.service)
+    entities = [dict(entity) for entity in message.content.entities]
+    return {"text": message.content.text, "entities": entities or None}
 
 
 def _without_none(fields: dict[str, Any]) -> dict[str, Any]:

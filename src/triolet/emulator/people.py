@@ -60,8 +60,8 @@ class People(Places):
         self.settle(now)
         chat = self._chat(chat_id)
         message = self._message(chat, message_id)
-        if message.sender.is_bot:
-            raise ImpossibleAct(f"message {message_id} is the bot's")
+        if message.sender.is_bot or message.service is not None:
+            raise ImpossibleAct(f"message {message_id} is the bot's or Telegram's own")
         message = attrs.evolve(message, content=_typed(text), edit_date=self.world.date(now))
         self.world.edit(message, now)
         self._tell(chat, "edited_message", self.world.message_json(message), now)

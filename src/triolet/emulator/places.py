@@ -9,8 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
+import attrs
+
 from triolet.emulator.chats import BotStatus, Chat, ChatType, User
+from triolet.emulator.text import FormattedText
 from triolet.emulator.world import World
+
+UPGRADED = "The group was upgraded to a supergroup"
 
 
 class ImpossibleAct(ValueError):
@@ -80,6 +85,22 @@ class Places(ABC):
         self._check_topic(chat, thread_id)
         self.world.delete_topic(chat, thread_id, now)
 
+    def group_migrates(self, chat_id: int, new_chat_id: int, now: float, user_id: int | None = None) -> None:
+        """A basic group becomes a supergroup: its members move, and each of the two is left a message that says so.
+
+        Who appears as the sender of these messages is not documented; here it is the member who did it.
+        """
+        self.settle(now)
+        old = self._chat(chat_id)
+        if old.type != "group":
+            raise ImpossibleAct(f"chat {chat_id} is no basic group")
+        member = self._member(old, user_id)
+        self.add_group(new_chat_id, old.title, old.members, supergroup=True, bot_status=old.bot_status)
+        new = self.world.chats[new_chat_id]
+        self._serve(old, member, {"migrate_to_chat_id": new.id}, UPGRADED, now)
+        self._serve(new, member, {"migrate_from_chat_id": old.id}, UPGRADED, now)
+        old.migrated_to = new.id
+
     def user_blocks_bot(self, user_id: int, now: float) -> None:
         self._set_bot_status(user_id, "kicked", None, now)
 
@@ -110,11 +131,24 @@ class Places(ABC):
         until = {"until_date": 0} if status == "kicked" else {}
         return {"user": self.world.bot.as_user().to_json(), "status": status, **until}
 
+    def _serve(self, chat: Chat, member: User, service: dict[str, Any], shown: str, now: float) -> None:
+        """Post a service message, of which the bot is told."""
+        message = attrs.evolve(self.world.new_message(chat, member, FormattedText(shown), now), service=service)
+        self.world.post(message, now)
+        self._tell(chat, "message", self.world.message_json(message), now)
+
     def _tell(self, chat: Chat, kind: str, payload: dict[str, Any], now: float) -> None:
         if chat.bot_status in {"member", "administrator"}:
             self.world.updates.push(kind, payload, now)
 
     def _chat(self, chat_id: int) -> Chat:
+        """A chat where something can still happen."""
+        chat = self._any_chat(chat_id)
+        if chat.migrated_to is not None:
+            raise ImpossibleAct(f"group {chat_id} has become the supergroup {chat.migrated_to}")
+        return chat
+
+    def _any_chat(self, chat_id: int) -> Chat:
         chat = self.world.chats.get(chat_id)
         if chat is None:
             raise ImpossibleAct(f"there is no chat {chat_id}")

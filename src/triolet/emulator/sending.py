@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from triolet.emulator.answers import Refused, bad_request, objection
+from triolet.emulator.answers import Refused, bad_request, objection, upgraded
 from triolet.emulator.chats import Chat, Message
 from triolet.emulator.drafts import Draft
 from triolet.emulator.entities import check_entities
@@ -34,6 +34,7 @@ PREVIEW_OPTIONS: dict[str, type] = {
 }
 REPLY_OPTIONS: dict[str, type] = {"message_id": int, "allow_sending_without_reply": bool}
 DELETABLE_FOR = 48 * 3600
+MIGRATIONS = ("migrate_to_chat_id", "migrate_from_chat_id")
 
 
 def send_message(world: World, params: Params, now: float) -> dict[str, Any]:
@@ -91,7 +92,8 @@ def delete_message(world: World, params: Params, now: float) -> bool:
         raise bad_request("message to delete not found")
     own = message.sender.id == world.bot.id
     allowed = own or chat.type == "private" or chat.bot_status == "administrator"
-    if not allowed or world.date(now) - message.date > DELETABLE_FOR:
+    migration = message.service is not None and not message.service.keys().isdisjoint(MIGRATIONS)
+    if not allowed or migration or world.date(now) - message.date > DELETABLE_FOR:
         raise bad_request("message can't be deleted")
     world.delete(message, now)
     return True
@@ -141,6 +143,8 @@ def _known_chat(world: World, params: Params) -> Chat:
     chat = world.chats.get(params["chat_id"])
     if chat is None:
         raise bad_request("chat not found")
+    if chat.migrated_to is not None:
+        raise upgraded(chat.migrated_to)
     return chat
 
 

@@ -129,7 +129,7 @@ class EmulatedTelegram(People):
     def screen(self, chat_id: int, now: float, thread_id: int | None = None) -> Screen:
         """What a person sees at this time in a topic, or outside of topics."""
         self.settle(now)
-        return self.world.screen((self._chat(chat_id).id, thread_id), now)
+        return self.world.screen((self._any_chat(chat_id).id, thread_id), now)
 
     def visible(self, chat_id: int, now: float, thread_id: int | None = None) -> list[str]:
         """The texts of that screen, oldest first; a live draft comes last."""
@@ -139,10 +139,10 @@ class EmulatedTelegram(People):
         """When the person's phone rang for this chat: at each message of the bot that was not sent silently."""
         if now is not None:
             self.settle(now)
-        return self.world.rings(self._chat(chat_id).id)
+        return self.world.rings(self._any_chat(chat_id).id)
 
     def transcript(self, chat_id: int, now: float | None = None) -> list[Change]:
         """Every change a person saw, in order of time; with ``now``, also what is due until then."""
         if now is not None:
             self.settle(now)
-        return self.world.transcript(self._chat(chat_id).id)
+        return self.world.transcript(self._any_chat(chat_id).id)
