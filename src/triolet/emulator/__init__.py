@@ -45,7 +45,7 @@ missing here answers as an older server does, with a 404.
 """
 
 from triolet.emulator.answers import Again, Drop, Reply
-from triolet.emulator.chats import BotUser
+from triolet.emulator.chats import GENERAL, BotUser
 from triolet.emulator.faults import Delay, Fault, Flood, Refuse, Reset, ServerError
 from triolet.emulator.http import App, Exchange, Request, Response, serve_connection
 from triolet.emulator.journal import JournalEntry
@@ -56,6 +56,7 @@ from triolet.emulator.server import TelegramServer, open_telegram_server, serve
 from triolet.emulator.telegram import EmulatedTelegram
 
 __all__ = [
+    "GENERAL",
     "Again",
     "App",
     "BotUser",

@@ -63,12 +63,17 @@ REFUSALS: dict[tuple[ChatType, BotStatus], str] = {
 }
 
 
+GENERAL = 1
+"""The thread id of the topic that every forum has, and whose messages come without one."""
+
+
 @attrs.define(eq=False)
 class Chat:
     """A private chat has its user's id and that one member; a group's id is negative.
 
-    ``topics`` maps thread ids to names; ``bot_status`` is "kicked" where a user blocked the bot, and "left" where
-    they never started it. A basic group that has become a supergroup is over, and ``migrated_to`` that one.
+    ``topics`` maps thread ids to names, and leaves out General, which is ``None`` in ``closed``; ``bot_status`` is
+    "kicked" where a user blocked the bot, and "left" where they never started it. A basic group that has become a
+    supergroup is over, and ``migrated_to`` that one.
     """
 
     id: int
@@ -79,6 +84,11 @@ class Chat:
     topics: dict[int, str]
     bot_status: BotStatus
     migrated_to: int | None = None
+    closed: set[int | None] = attrs.field(factory=set)
+
+    @property
+    def is_forum(self) -> bool:
+        return self.type == "supergroup" and bool(self.topics)
 
     def refusal(self) -> str | None:
         """Why the bot may not write here, if it may not."""
@@ -91,7 +101,7 @@ class Chat:
             "type": self.type,
             "first_name" if private else "title": self.title,
             "username": self.username,
-            "is_forum": True if self.topics and not private else None,
+            "is_forum": self.is_forum or None,
         })  # fmt: skip
 
 
@@ -99,7 +109,8 @@ class Chat:
 class Message:
     """A message as it is now; ``date`` and ``edit_date`` are Unix times, ``rang`` tells whether it notified.
 
-    A service message has its own fields in the place of its text, which is then what an app shows.
+    ``root`` is the message that the chain of replies began with, where this one is a reply. A service message has
+    its own fields in the place of its text, which is then what an app shows.
     """
 
     id: int
@@ -109,6 +120,7 @@ class Message:
     content: FormattedText
     thread_id: int | None = None
     reply_to: int | None = None
+    root: int | None = None
     keyboard: dict[str, Any] | None = None
     link_preview: dict[str, Any] | None = None
     rang: bool = True
@@ -118,14 +130,19 @@ class Message:
 
 
 def message_json(message: Message, chat: Chat, reply: Message | None = None) -> dict[str, Any]:
-    """The Message object of the Bot API; the message it replies to comes without its own reply."""
+    """The Message object of the Bot API; the message it replies to comes without its own reply.
+
+    In a supergroup a reply outside of topics names the message that began the replies as its thread, though that is
+    no topic and nothing can be sent to it (tdlib/telegram-bot-api#447).
+    """
+    outside = message.root if chat.type == "supergroup" else None
     return _without_none({
         "message_id": message.id,
         "from": message.sender.to_json(),
         "chat": chat.to_json(),
         "date": message.date,
         "edit_date": message.edit_date,
-        "message_thread_id": message.thread_id,
+        "message_thread_id": outside if message.thread_id is None else message.thread_id,
         "is_topic_message": True if message.thread_id is not None else None,
         "reply_to_message": message_json(reply, chat) if reply else None,
         **_content_json(message),

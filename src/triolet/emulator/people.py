@@ -49,8 +49,7 @@ class People(Places):
         reply = self._message(chat, reply_to) if reply_to is not None else None
         thread_id = thread_id if thread_id is not None or reply is None else reply.thread_id
         self._check_topic(chat, thread_id)
-        message = self.world.new_message(chat, sender, _typed(text), now)
-        message = attrs.evolve(message, thread_id=thread_id, reply_to=reply_to)
+        message = attrs.evolve(self.world.new_message(chat, sender, _typed(text), now, reply), thread_id=thread_id)
         self.world.post(message, now)
         self._tell(chat, "message", self.world.message_json(message), now)
         return message.id

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import attrs
 
-from triolet.emulator.chats import BotStatus, Chat, ChatType, User
+from triolet.emulator.chats import GENERAL, BotStatus, Chat, ChatType, User
 from triolet.emulator.text import FormattedText
 from triolet.emulator.world import World
 
@@ -61,8 +61,9 @@ class Places(ABC):
         topics: Mapping[int, str] | None = None,
         bot_status: BotStatus = "member",
     ) -> None:
-        """A group with the bot in it; only a supergroup can have topics."""
-        if chat_id >= 0 or chat_id in self.world.chats or (topics and not supergroup):
+        """A group with the bot in it; only a supergroup can have topics, and then it has General besides."""
+        topics = dict(topics or {})
+        if chat_id >= 0 or chat_id in self.world.chats or (topics and not supergroup) or GENERAL in topics:
             raise ImpossibleAct(f"{chat_id} cannot be the id of such a new group")
         if bot_status not in get_args(BotStatus):
             raise ImpossibleAct(f"{bot_status!r} is none of {get_args(BotStatus)}")
@@ -70,11 +71,12 @@ class Places(ABC):
         for each in people:
             self.world.users.setdefault(each, User(each, f"User {each}"))
         kind: ChatType = "supergroup" if supergroup else "group"
-        self.world.chats[chat_id] = Chat(chat_id, kind, title, None, people, dict(topics or {}), bot_status)
+        self.world.chats[chat_id] = Chat(chat_id, kind, title, None, people, topics, bot_status)
 
     def add_topic(self, chat_id: int, thread_id: int, name: str) -> None:
         chat = self._chat(chat_id)
-        if chat.type == "group" or thread_id in chat.topics:
+        general = thread_id == GENERAL and chat.type == "supergroup"
+        if chat.type == "group" or general or thread_id in chat.topics:
             raise ImpossibleAct(f"chat {chat_id} cannot get a new topic {thread_id}")
         chat.topics[thread_id] = name
 
@@ -84,6 +86,26 @@ class Places(ABC):
         chat = self._chat(chat_id)
         self._check_topic(chat, thread_id)
         self.world.delete_topic(chat, thread_id, now)
+
+    def close_topic(self, chat_id: int, thread_id: int, now: float, user_id: int | None = None) -> None:
+        """A forum's topic takes no more messages of the bot. Whoever still writes there is an administrator.
+
+        `GENERAL` closes the General topic.
+        """
+        chat, topic = self._forum_topic(chat_id, thread_id, now)
+        if topic in chat.closed:
+            raise ImpossibleAct(f"the topic {thread_id} of chat {chat_id} is closed already")
+        member = self._member(chat, user_id)
+        chat.closed.add(topic)
+        self._serve(chat, topic, member, {"forum_topic_closed": {}}, "Topic closed", now)
+
+    def reopen_topic(self, chat_id: int, thread_id: int, now: float, user_id: int | None = None) -> None:
+        chat, topic = self._forum_topic(chat_id, thread_id, now)
+        if topic not in chat.closed:
+            raise ImpossibleAct(f"the topic {thread_id} of chat {chat_id} is open")
+        member = self._member(chat, user_id)
+        chat.closed.remove(topic)
+        self._serve(chat, topic, member, {"forum_topic_reopened": {}}, "Topic reopened", now)
 
     def group_migrates(self, chat_id: int, new_chat_id: int, now: float, user_id: int | None = None) -> None:
         """A basic group becomes a supergroup: its members move, and each of the two is left a message that says so.
@@ -97,8 +119,8 @@ class Places(ABC):
         member = self._member(old, user_id)
         self.add_group(new_chat_id, old.title, old.members, supergroup=True, bot_status=old.bot_status)
         new = self.world.chats[new_chat_id]
-        self._serve(old, member, {"migrate_to_chat_id": new.id}, UPGRADED, now)
-        self._serve(new, member, {"migrate_from_chat_id": old.id}, UPGRADED, now)
+        self._serve(old, None, member, {"migrate_to_chat_id": new.id}, UPGRADED, now)
+        self._serve(new, None, member, {"migrate_from_chat_id": old.id}, UPGRADED, now)
         old.migrated_to = new.id
 
     def user_blocks_bot(self, user_id: int, now: float) -> None:
@@ -131,9 +153,12 @@ class Places(ABC):
         until = {"until_date": 0} if status == "kicked" else {}
         return {"user": self.world.bot.as_user().to_json(), "status": status, **until}
 
-    def _serve(self, chat: Chat, member: User, service: dict[str, Any], shown: str, now: float) -> None:
+    def _serve(
+        self, chat: Chat, topic: int | None, member: User, service: dict[str, Any], shown: str, now: float
+    ) -> None:
         """Post a service message, of which the bot is told."""
-        message = attrs.evolve(self.world.new_message(chat, member, FormattedText(shown), now), service=service)
+        message = self.world.new_message(chat, member, FormattedText(shown), now)
+        message = attrs.evolve(message, thread_id=topic, service=service)
         self.world.post(message, now)
         self._tell(chat, "message", self.world.message_json(message), now)
 
@@ -159,6 +184,16 @@ class Places(ABC):
         if found is None:
             raise ImpossibleAct(f"user {user_id} is not in chat {chat.id}")
         return self.world.users[found]
+
+    def _forum_topic(self, chat_id: int, thread_id: int, now: float) -> tuple[Chat, int | None]:
+        """The chat, and the topic as its messages know it."""
+        self.settle(now)
+        chat = self._chat(chat_id)
+        topic = None if thread_id == GENERAL else thread_id
+        if not chat.is_forum:
+            raise ImpossibleAct(f"chat {chat_id} is no forum")
+        self._check_topic(chat, topic)
+        return chat, topic
 
     def _check_topic(self, chat: Chat, thread_id: int | None) -> None:
         if thread_id is not None and thread_id not in chat.topics:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from triolet.emulator.answers import Refused, bad_request, objection, upgraded
-from triolet.emulator.chats import Chat, Message
+from triolet.emulator.chats import GENERAL, Chat, Message
 from triolet.emulator.drafts import Draft
 from triolet.emulator.entities import check_entities
 from triolet.emulator.markup import check_keyboard
@@ -42,14 +42,15 @@ def send_message(world: World, params: Params, now: float) -> dict[str, Any]:
     chat = _writable_chat(world, params)
     reply = _replied(world, chat, params)
     thread_id = _thread(chat, params, reply)
+    if thread_id in chat.closed:
+        raise bad_request("TOPIC_CLOSED")
     if len(content.text) > MAX_MESSAGE:
         raise bad_request("message is too long")
     keyboard = check_keyboard(params.get("reply_markup"))
     link_preview = _checked(params, "link_preview_options", PREVIEW_OPTIONS)
     message = attrs.evolve(
-        world.new_message(chat, world.bot.as_user(), content, now),
+        world.new_message(chat, world.bot.as_user(), content, now, reply),
         thread_id=thread_id,
-        reply_to=reply.id if reply else None,
         keyboard=keyboard,
         link_preview=link_preview,
         rang=not params.get("disable_notification", False),
@@ -119,7 +120,8 @@ def send_chat_action(world: World, params: Params, now: float) -> bool:
     if params["action"] not in ACTIONS:
         raise bad_request("wrong parameter action in request")
     chat = _writable_chat(world, params)
-    world.type((chat.id, _thread(chat, params, None)), now)
+    general = chat.is_forum and params.get("message_thread_id") == GENERAL
+    world.type((chat.id, None if general else _thread(chat, params, None)), now)
     return True
 
 

@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
+
 from triolet.emulator.chats import BotUser, Chat, Message, User, message_json
 from triolet.emulator.drafts import Draft, DraftBoard, Place
 from triolet.emulator.screen import Change, ChangeKind, Screen, show_draft, show_message
@@ -48,10 +50,13 @@ class World:
         chat = self.chats[message.chat_id]
         return message_json(message, chat, self.message(chat.id, message.reply_to))
 
-    def new_message(self, chat: Chat, sender: User, content: FormattedText, now: float) -> Message:
+    def new_message(
+        self, chat: Chat, sender: User, content: FormattedText, now: float, reply: Message | None = None
+    ) -> Message:
         """A message with the chat's next id, not posted yet."""
         numbering = chat.id if chat.type == "supergroup" else None
-        return Message(next(self._message_ids[numbering]), chat.id, sender, self.date(now), content)
+        message = Message(next(self._message_ids[numbering]), chat.id, sender, self.date(now), content)
+        return attrs.evolve(message, reply_to=reply.id, root=reply.root or reply.id) if reply else message
 
     def post(self, message: Message, now: float) -> None:
         """Put a message into its chat; one of the bot's takes the live draft away, and may ring."""
@@ -94,6 +99,7 @@ class World:
     def delete_topic(self, chat: Chat, thread_id: int, now: float) -> None:
         """The topic goes, with everything in it."""
         del chat.topics[thread_id]
+        chat.closed.discard(thread_id)
         for message in self.messages(chat.id, thread_id):
             self.delete(message, now)
         live = self.drafts.clear((chat.id, thread_id))
