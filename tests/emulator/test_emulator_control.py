@@ -45,9 +45,10 @@ def test_a_whole_conversation_by_control() -> None:
                 "edited": True,
                 "reply_to": None,
                 "rang": True,
+                "rich": None,
             }
         ],
-        "draft": {"id": 5, "text": "Hi", "entities": [], "thinking": False, "stop_button": True},
+        "draft": {"id": 5, "text": "Hi", "entities": [], "thinking": False, "stop_button": True, "rich": None},
         "typing": False,
         "rings": [],
     }

@@ -220,7 +220,9 @@ JSON = st.recursive(
     max_leaves=8,
 )
 NAMES = sorted({name for each in SIGNATURES.values() for name in {*each.optional, *each.required}})
-PLAUSIBLE = st.sampled_from([ANN, GROUP, FORUM, 1, TOPIC, "x", "typing", True, [], STOP, {"message_id": 1}])
+PLAUSIBLE = st.sampled_from([
+    ANN, GROUP, FORUM, 1, TOPIC, "x", "typing", True, [], STOP, {"message_id": 1}, {"html": "<p>x</p>"},
+])  # fmt: skip
 
 
 @given(

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from triolet.emulator.text import FormattedText
+from triolet.emulator.rich import Content, RichContent
 
 ChatType: TypeAlias = Literal["private", "group", "supergroup"]
 BotStatus: TypeAlias = Literal["member", "administrator", "left", "kicked"]
@@ -117,7 +117,7 @@ class Message:
     chat_id: int
     sender: User
     date: int
-    content: FormattedText
+    content: Content
     thread_id: int | None = None
     reply_to: int | None = None
     root: int | None = None
@@ -155,6 +155,8 @@ def message_json(message: Message, chat: Chat, reply: Message | None = None) -> 
 def _content_json(message: Message) -> dict[str, Any]:
     if message.service is not None:
         return copy.deepcopy(message.service)
+    if isinstance(message.content, RichContent):
+        return {"rich_message": message.content.to_json()}
     entities = [dict(entity) for entity in message.content.entities]
     return {"text": message.content.text, "entities": entities or None}
 

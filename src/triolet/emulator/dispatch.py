@@ -24,7 +24,7 @@ from triolet.emulator.faults import Action, Delay, FaultPlan, Flood, Refuse, Res
 from triolet.emulator.journal import Journal
 from triolet.emulator.limits import KIND_OF, Limits, RateWindows
 from triolet.emulator.methods import METHODS
-from triolet.emulator.parameters import SIGNATURES, check_parameters
+from triolet.emulator.parameters import RICH_METHODS, SIGNATURES, check_parameters
 from triolet.emulator.world import World
 
 Latency: TypeAlias = Delay | Callable[[str], Delay]
@@ -99,7 +99,7 @@ class Dispatcher:
             raise Refused(404, "Not Found")
         if call.token != self.token:
             raise Refused(401, "Unauthorized")
-        if call.method not in SIGNATURES:
+        if call.method not in SIGNATURES or (call.method in RICH_METHODS and not self._world.rich):
             raise Refused(404, "Not Found: method not found")
         check_parameters(call.method, call.params)
 

@@ -32,8 +32,10 @@ Kind: TypeAlias = Literal["draft", "message", "edit", "delete"]
 
 KIND_OF: dict[str, Kind] = {
     "sendMessageDraft": "draft",
+    "sendRichMessageDraft": "draft",
     "sendChatAction": "draft",
     "sendMessage": "message",
+    "sendRichMessage": "message",
     "editMessageText": "edit",
     "deleteMessage": "delete",
 }

@@ -16,6 +16,7 @@ from triolet.emulator.chats import GENERAL, Chat, Message
 from triolet.emulator.drafts import Draft
 from triolet.emulator.entities import check_entities
 from triolet.emulator.markup import check_keyboard
+from triolet.emulator.rich import Content, read_rich
 from triolet.emulator.text import MAX_MESSAGE, FormattedText, check_raw
 from triolet.emulator.world import World
 
@@ -38,14 +39,20 @@ MIGRATIONS = ("migrate_to_chat_id", "migrate_from_chat_id")
 
 
 def send_message(world: World, params: Params, now: float) -> dict[str, Any]:
-    content = _message_text(params)
+    return _send(world, params, _message_text(params), now)
+
+
+def send_rich_message(world: World, params: Params, now: float) -> dict[str, Any]:
+    return _send(world, params, read_rich(params.get("rich_message")), now)
+
+
+def _send(world: World, params: Params, content: Content, now: float) -> dict[str, Any]:
     chat = _writable_chat(world, params)
     reply = _replied(world, chat, params)
     thread_id = _thread(chat, params, reply)
     if thread_id in chat.closed:
         raise bad_request("TOPIC_CLOSED")
-    if len(content.text) > MAX_MESSAGE:
-        raise bad_request("message is too long")
+    _check_length(content, "message is too long")
     keyboard = check_keyboard(params.get("reply_markup"))
     link_preview = _checked(params, "link_preview_options", PREVIEW_OPTIONS)
     message = attrs.evolve(
@@ -61,7 +68,7 @@ def send_message(world: World, params: Params, now: float) -> dict[str, Any]:
 
 
 def edit_message_text(world: World, params: Params, now: float) -> dict[str, Any]:
-    content = _message_text(params)
+    content = _edited_content(world, params)
     chat = _writable_chat(world, params)
     old = world.message(chat.id, _message_id(params))
     if old is None:
@@ -74,8 +81,7 @@ def edit_message_text(world: World, params: Params, now: float) -> dict[str, Any
         keyboard=check_keyboard(params.get("reply_markup")),
         link_preview=_checked(params, "link_preview_options", PREVIEW_OPTIONS),
     )
-    if len(content.text) > MAX_MESSAGE:
-        raise bad_request("MESSAGE_TOO_LONG")
+    _check_length(content, "MESSAGE_TOO_LONG")
     if new == old:
         raise bad_request(
             "message is not modified: specified new message content and reply markup are exactly the same as a "
@@ -100,8 +106,25 @@ def delete_message(world: World, params: Params, now: float) -> bool:
     return True
 
 
+def _edited_content(world: World, params: Params) -> Content:
+    """Text may become rich and the other way round."""
+    if "rich_message" not in params or not world.rich:
+        return _message_text(params)
+    for other in ("text", "entities", "link_preview_options"):
+        if other in params:
+            raise objection(f"editMessageText: rich_message and {other} are given together")
+    return read_rich(params["rich_message"])
+
+
 def send_message_draft(world: World, params: Params, now: float) -> bool:
-    content = _text(params)
+    return _draft(world, params, _text(params), now)
+
+
+def send_rich_message_draft(world: World, params: Params, now: float) -> bool:
+    return _draft(world, params, read_rich(params.get("rich_message"), draft=True), now)
+
+
+def _draft(world: World, params: Params, content: Content, now: float) -> bool:
     if params.get("draft_id", 0) == 0:
         raise bad_request("RANDOM_ID_INVALID")
     chat = _known_chat(world, params)
@@ -109,8 +132,7 @@ def send_message_draft(world: World, params: Params, now: float) -> bool:
         raise bad_request("TEXTDRAFT_PEER_INVALID")
     _check_membership(chat)
     thread_id = _thread(chat, params, None)
-    if len(content.text) > MAX_MESSAGE:
-        raise bad_request("MESSAGE_TOO_LONG")
+    _check_length(content, "MESSAGE_TOO_LONG")
     stop = {name: params.get(name, False) for name in ("can_stop", "keep_on_stop")}
     world.show_draft((chat.id, thread_id), Draft(params["draft_id"], content, **stop), now)
     return True
@@ -137,6 +159,12 @@ def _message_text(params: Params) -> FormattedText:
     if not content.text:
         raise bad_request("text must be non-empty" if params.get("text") else "message text is empty")
     return content
+
+
+def _check_length(content: Content, description: str) -> None:
+    """A rich message has measured itself."""
+    if isinstance(content, FormattedText) and len(content.text) > MAX_MESSAGE:
+        raise bad_request(description)
 
 
 def _known_chat(world: World, params: Params) -> Chat:

@@ -16,16 +16,17 @@ import attrs
 
 from triolet.emulator.chats import BotUser, Chat, Message, User, message_json
 from triolet.emulator.drafts import Draft, DraftBoard, Place
+from triolet.emulator.rich import Content
 from triolet.emulator.screen import Change, ChangeKind, Screen, show_draft, show_message
-from triolet.emulator.text import FormattedText
 from triolet.emulator.updates import UpdateQueue
 
 
 class World:
-    """Chats, users, messages, drafts and updates."""
+    """Chats, users, messages, drafts and updates; with ``rich`` off, of a time before rich messages."""
 
-    def __init__(self, bot: BotUser, drafts: DraftBoard, updates: UpdateQueue, epoch: float) -> None:
+    def __init__(self, bot: BotUser, drafts: DraftBoard, updates: UpdateQueue, epoch: float, *, rich: bool) -> None:
         self.bot = bot
+        self.rich = rich
         self.drafts = drafts
         self.updates = updates
         self.revision = 0
@@ -51,7 +52,7 @@ class World:
         return message_json(message, chat, self.message(chat.id, message.reply_to))
 
     def new_message(
-        self, chat: Chat, sender: User, content: FormattedText, now: float, reply: Message | None = None
+        self, chat: Chat, sender: User, content: Content, now: float, reply: Message | None = None
     ) -> Message:
         """A message with the chat's next id, not posted yet."""
         numbering = chat.id if chat.type == "supergroup" else None
