@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from emulator_scenes import (
 )
 
 from triolet.emulator import GENERAL, ImpossibleAct
+from triolet.emulator.people import People
+from triolet.emulator.places import Places
 
 
 def test_a_message_update_is_telegrams() -> None:
@@ -83,6 +86,13 @@ def test_a_press_of_a_button_is_answered_once_and_in_time() -> None:
         refusal(telegram, "answerCallbackQuery", 150.0, callback_query_id=second),
     ):
         assert late.startswith("Bad Request: query is too old")
+
+
+def test_every_act_but_making_something_takes_a_time() -> None:
+    for acts in (People, Places):
+        for name, act in vars(acts).items():
+            if inspect.isfunction(act) and not name.startswith(("_", "add_")):
+                assert "now" in inspect.signature(act).parameters, name
 
 
 IMPOSSIBLE: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from triolet.emulator.answers import Refused
 from triolet.emulator.rich import RichContent, read_rich
+from triolet.emulator.rich_html import parse_html
 
 EMULATOR = "Bad Request: emulator: rich_message: "
 
@@ -81,6 +82,17 @@ def test_a_person_reads(html: str, lines: list[str]) -> None:
     assert rich.entities == ()
 
 
+def test_the_tree_keeps_the_order_of_the_source() -> None:
+    message = parse_html('<p>a<b>b</b></p><ol start="2"><li><input type="checkbox"/>c</li></ol>')
+    assert [element.tag for element in message.elements()] == ["", "p", "b", "ol", "li"]
+    paragraph, numbered = message.children
+    assert not isinstance(paragraph, str)
+    assert not isinstance(numbered, str)
+    assert (paragraph.children[0], paragraph.text()) == ("a", "ab")
+    assert numbered.attributes == {"start": "2"}
+    assert [element.box for element in numbered.elements()] == ["", "☐ "]
+
+
 BROKEN = [
     "", "<p>", "<p>a</b></p>", "<b><i>x</b></i>", "</p>", "<p>x</p></p>", "a < b", "a <", "<p>x</p><b", "<p/>",
     "<p/>x</p>", "<b/>x", "x</br>", "<p>1 <2</p>",
@@ -122,6 +134,7 @@ def test_broken_html_is_refused(html: str) -> None:
         ("x<!-- y -->", "a comment is no text"),
         ("<!DOCTYPE html>x", "a comment is no text"),
         ("<?php ?>x", "a comment is no text"),
+        ("<![CDATA[x]]>", "a comment is no text"),
         ("<p style='x'>x</p>", "<p> has no attribute 'style'"),
         ("<a>x</a>", "<a> lacks an attribute"),
         ("<span>x</span>", "<span> lacks an attribute"),
