@@ -15,11 +15,11 @@ from triolet.errors import ProviderUnavailable
 from triolet.providers.scripted import Cut, End, Fail, Hang, Pause, Say, Step
 
 SCREENS = {
-    "draft": (ADA, "", StreamingSettings()),
-    "edit": (ADA, "", StreamingSettings(transport="edit")),
-    "off": (ADA, "", StreamingSettings(enabled=False)),
-    "group": (GROUP, "@triolet_bot ", StreamingSettings()),
-    "fallback": (ADA, "", StreamingSettings()),
+    "draft": (ADA, "", StreamingSettings(format="plain")),
+    "edit": (ADA, "", StreamingSettings(transport="edit", format="plain")),
+    "off": (ADA, "", StreamingSettings(enabled=False, format="plain")),
+    "group": (GROUP, "@triolet_bot ", StreamingSettings(format="plain")),
+    "fallback": (ADA, "", StreamingSettings(format="plain")),
 }
 
 SHOWN_BY = {
@@ -101,7 +101,7 @@ async def test_hidden_text_is_not_remembered(autojump_clock: object) -> None:
 
 @pytest.mark.case("C3")
 async def test_without_tags_all_text_is_shown(autojump_clock: object) -> None:
-    streaming = StreamingSettings(hide_tags=())
+    streaming = StreamingSettings(hide_tags=(), format="plain")
     async with open_scene(Say.text(BLOCK + "Bye."), settings=scene_settings(streaming=streaming)) as scene:
         assert await scene.ask() == BLOCK + "Bye."
 

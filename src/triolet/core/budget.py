@@ -6,7 +6,7 @@ https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this 
 1. Nobody knows when between sending and reply the server counts a call. So a call occupies its place from the
    moment it begins until its reply, and a window's length longer.
 2. Interim calls leave a reserve, so that a lasting message, or the first frame of the next answer, finds a
-   place at once; cosmetic calls leave half of everything, so that they are the first to be left out.
+   place at once; cosmetic calls leave a quarter of everything, so that they are the first to be left out.
 3. Nobody asks the next question in the instant in which an answer ends. Where a window allows it, the reserve is
    what will be free a second later.
 4. The published numbers are not all: a chat that was refused with a 429 is called less often than they allow, and
@@ -63,7 +63,7 @@ def _places(capacity: int, kept: int, priority: Priority) -> int:
     """How many of the places a call of that priority may fill."""
     if priority <= Priority.URGENT:
         return capacity
-    return capacity - (kept if priority is Priority.FRAME else max(kept, capacity // 2))
+    return capacity - (kept if priority is Priority.FRAME else max(kept, capacity // 4))
 
 
 class Window:
