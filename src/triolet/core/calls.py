@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from triolet.core.budget import Cost
+from triolet.core.content import blank
 from triolet.core.conversation import GENERAL, ConversationKey
 from triolet.core.text import Content, RichText
 
@@ -156,6 +157,8 @@ Outcome: TypeAlias = Delivered | Refused | Unknown
 def draft_call(bubble: Bubble, content: Content) -> Call:
     """A draft frame; blank content shows the client's own "Thinking…"."""
     params = bubble.place.params | {"draft_id": bubble.draft_id, "can_stop": True, "keep_on_stop": True}
+    if blank(content):
+        return Call("sendMessageDraft", params | {"text": ""}, Cost.DRAFT, bubble)
     method = "sendRichMessageDraft" if isinstance(content, RichText) else "sendMessageDraft"
     return Call(method, params | _content(content), Cost.DRAFT, bubble)
 

@@ -124,9 +124,10 @@ class Lane:
         queue = self._removals if isinstance(errand, Removal) else self._lasting
         if errand.state is not State.WAITING:
             queue.remove(errand)
+        place = 1 if errand.state is State.WAITING else 0
         for later in reversed(following):
             if isinstance(later, Removal):
                 self._removals.append(later)
             else:
-                self._lasting.insert(1, later)
+                self._lasting.insert(place, later)
         return errand.state is not State.WAITING
