@@ -49,9 +49,8 @@ class SimulatedDrafts:
     def _call(self, begin: float) -> float:
         """Returns when the reply comes."""
         reply = begin + self._round_trip
-        for allowance in self._budget.allowances(Cost.DRAFT):
-            allowance.begin()
-            allowance.end(reply)
+        self._budget.begin(Cost.DRAFT)
+        self._budget.end(Cost.DRAFT, reply)
         self._pace.begun(begin)
         slack = self._budget.slack(reply, Cost.DRAFT, self._pace.cadence)
         spoken = self._spoken(begin)

@@ -147,42 +147,40 @@ RECOVERY = 900.0
 """Seconds without a 429 after which a slowed chat may be called a little more often."""
 
 _RECOVERED = 0.85
-_SLOWEST = 8
+_SLOWEST = 8.0
 
 
 class Throttle:
-    """Keeps calls ``spacing`` seconds apart once a 429 has shown that the published numbers are too many here.
+    """Slows a chat down once a 429 has shown that the published numbers are too many for it.
 
-    Each 429 doubles the spacing, beginning with ``pace``, the distance that the published windows allow for ever, and
-    up to eight times that; each quarter of an hour without one takes 15 % off. What cannot wait is not held up.
+    Calls are then ``slowness`` times as far apart as their windows allow for ever, whatever was called before. Each
+    429 doubles it, up to eight; each quarter of an hour without one takes 15 % off. A lasting message is not held up.
     """
 
-    def __init__(self, pace: float) -> None:
-        self._pace = pace
-        self._spacing = 0.0
+    def __init__(self) -> None:
+        self._slowness = 1.0
         self._flooded_at = -math.inf
         self._last_end = -math.inf
 
-    def spacing(self, now: float) -> float:
-        """Seconds between calls, by now; 0 when everything is as published."""
-        if not self._spacing:
-            return 0.0
-        recovered = self._spacing * _RECOVERED ** ((now - self._flooded_at) // RECOVERY)
-        return recovered if recovered > self._pace else 0.0
+    def slowness(self, now: float) -> float:
+        """By now; 1 when everything is as published."""
+        if self._slowness == 1.0:
+            return 1.0
+        quarters = int((now - self._flooded_at) // RECOVERY)
+        return max(1.0, self._slowness * math.pow(_RECOVERED, quarters))
 
-    def free_at(self, now: float, priority: Priority) -> float:
-        if priority is Priority.LASTING:
+    def free_at(self, now: float, priority: Priority, pace: float) -> float:
+        """As `Allowance.free_at`, for a call of which the windows allow one every ``pace`` seconds."""
+        slowness = self.slowness(now)
+        if priority is Priority.LASTING or slowness == 1.0:
             return now
-        return max(now, self._last_end + self.spacing(now))
-
-    def begin(self) -> None:
-        pass
+        return max(now, self._last_end + slowness * pace)
 
     def end(self, now: float) -> None:
         self._last_end = now
 
     def flooded(self, now: float) -> None:
-        self._spacing = min(2 * max(self.spacing(now), self._pace), _SLOWEST * self._pace)
+        self._slowness = min(2 * self.slowness(now), _SLOWEST)
         self._flooded_at = now
 
 
@@ -190,40 +188,52 @@ class Throttle:
 class ChatBudget:
     """All that limits the calls to one chat.
 
-    ``paced`` is, for each cost, the allowance that an answer of any length has to be paced for.
+    ``paced`` is, for each cost, the allowance that an answer of any length has to be paced for; ``paces`` are the
+    seconds between two calls that it allows for ever.
     """
 
     drafts: tuple[Allowance, ...]
     messages: tuple[Allowance, ...]
     paced: dict[Cost, Window | Bucket]
-    throttles: dict[Cost, Throttle]
+    paces: dict[Cost, float]
+    throttle: Throttle = attrs.Factory(Throttle)
 
     @classmethod
     def open(cls, *, private: bool, overall: Allowance) -> ChatBudget:
         """A fresh budget; ``overall`` is shared by all chats of a bot and does not count drafts."""
         drafts = Window(40, 30.0, kept=1, ahead=1.0)
         messages = Bucket(3, 1.0, kept=1) if private else Window(20, 60.0, kept=5)
-        throttles = {Cost.DRAFT: Throttle(0.75), Cost.MESSAGE: Throttle(1.0 if private else 3.0)}
         return cls(
-            drafts=(Window(20, 5.0, kept=3, ahead=1.0), drafts, throttles[Cost.DRAFT]),
-            messages=(messages, overall, throttles[Cost.MESSAGE]),
+            drafts=(Window(20, 5.0, kept=3, ahead=1.0), drafts),
+            messages=(messages, overall),
             paced={Cost.DRAFT: drafts, Cost.MESSAGE: messages},
-            throttles=throttles,
+            paces={Cost.DRAFT: 0.75, Cost.MESSAGE: 1.0 if private else 3.0},
         )
 
-    def allowances(self, cost: Cost) -> tuple[Allowance, ...]:
-        return self.drafts if cost is Cost.DRAFT else self.messages
-
     def free_at(self, now: float, cost: Cost, priority: Priority) -> float:
-        return latest((a.free_at(now, priority) for a in self.allowances(cost)), now)
+        """The earliest time when a call may begin; ``inf`` if a reply must come first."""
+        slowed = self.throttle.free_at(now, priority, self.paces[cost])
+        return latest((a.free_at(now, priority) for a in self._allowances(cost)), slowed)
 
     def slack(self, now: float, cost: Cost, cadence: float) -> int:
         """How many calls could be made beyond one every ``cadence`` seconds, for ever."""
         return self.paced[cost].slack(now, cadence)
 
-    def flooded(self, cost: Cost, now: float) -> None:
-        """The server refused a call of that cost with a 429."""
-        self.throttles[cost].flooded(now)
+    def begin(self, cost: Cost) -> None:
+        for allowance in self._allowances(cost):
+            allowance.begin()
+
+    def end(self, cost: Cost, now: float) -> None:
+        for allowance in self._allowances(cost):
+            allowance.end(now)
+        self.throttle.end(now)
+
+    def flooded(self, now: float) -> None:
+        """The server refused a call to the chat with a 429."""
+        self.throttle.flooded(now)
+
+    def _allowances(self, cost: Cost) -> tuple[Allowance, ...]:
+        return self.drafts if cost is Cost.DRAFT else self.messages
 
 
 def open_overall() -> Allowance:

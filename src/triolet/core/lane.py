@@ -103,17 +103,15 @@ class Lane:
     def begin(self, call: Call) -> None:
         assert self._in_flight is None, f"{call.method} begun while {self!r}"  # noqa: S101  # rule 1
         self._in_flight = call
-        for allowance in self._budget.allowances(call.cost):
-            allowance.begin()
+        self._budget.begin(call.cost)
 
     def end(self, call: Call, outcome: Outcome, now: float) -> Outcome:
         """The call is over: returns its outcome as its owner is to see it."""
         self._in_flight = None
-        for allowance in self._budget.allowances(call.cost):
-            allowance.end(now)
+        self._budget.end(call.cost, now)
         if isinstance(outcome, Refused) and outcome.retry_after is not None:
             self._parked_until = max(self._parked_until, now + outcome.retry_after)
-            self._budget.flooded(call.cost, now)
+            self._budget.flooded(now)
         seen = absorb(call, outcome, max(self._newest, call.bubble.place.newest))
         self._newest = max(self._newest, call.bubble.message_id or 0)
         return seen
