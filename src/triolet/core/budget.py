@@ -154,7 +154,8 @@ class Throttle:
     """Slows a chat down once a 429 has shown that the published numbers are too many for it.
 
     Calls are then ``slowness`` times as far apart as their windows allow for ever, whatever was called before. Each
-    429 doubles it, up to eight; each quarter of an hour without one takes 15 % off. A lasting message is not held up.
+    429 doubles it, up to eight; each quarter of an hour without one takes 15 % off. A lasting message is not held up,
+    and a cosmetic call takes no place that a frame could have.
     """
 
     def __init__(self) -> None:
@@ -174,7 +175,8 @@ class Throttle:
         slowness = self.slowness(now)
         if priority is Priority.LASTING or slowness == 1.0:
             return now
-        return max(now, self._last_end + slowness * pace)
+        distance = slowness * pace * (2 if priority is Priority.COSMETIC else 1)
+        return max(now, self._last_end + distance)
 
     def end(self, now: float) -> None:
         self._last_end = now
