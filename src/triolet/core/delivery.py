@@ -37,8 +37,8 @@ PROBE_AFTER = 2.0
 
 SENT_AGAIN = "↻ sent again: Telegram did not confirm the first copy"
 
-MAX_REFUSED = 3
-"""Repetitions of a plain message that was refused for no reason we know."""
+MAX_REFUSED = 8
+"""Repetitions of a plain message that was refused for no reason we know: two minutes. It does no harm, and may help."""
 
 MAX_UNKNOWN = 20
 """Repetitions of an edit whose outcome stays unknown: eight minutes at least."""
