@@ -109,8 +109,7 @@ async def test_stricter_edits_are_learnt(autojump_clock: object) -> None:
 
 
 @pytest.mark.case("P4")
-@pytest.mark.parametrize("transport", ["auto", "edit"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("transport", "seed"), [("auto", 1), ("edit", 2)])
 async def test_random_cool_downs_are_learnt(autojump_clock: object, transport: str, seed: int) -> None:
     """Cool-downs of up to three seconds that hasty calls set off now and then."""
     first, second = await floods_by_hour(Limits.cooldowns(seed), transport, 2)
