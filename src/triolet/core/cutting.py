@@ -193,11 +193,10 @@ class Cuts:
     # What makes a place unfit
 
     def _is_fit(self, rank: Rank, place: int, *, inside: bool) -> bool:
-        if self._through(place, {"Heading"}) or self._is_below_heading(place) or self._is_behind_marker(place):
+        if self._is_below_heading(place) or self._is_behind_marker(place) or not self._is_reopenable(place):
             return False
-        if rank != Rank.LINE and self._through(place, _WHOLE_LINES):
-            return False
-        return self._is_reopenable(place) and (inside or not self._through(place, INLINE))
+        held = INLINE | {"Heading"} if rank == Rank.LINE else INLINE | {"Heading"} | _WHOLE_LINES
+        return inside or not self._through(place, held)
 
     def _is_reopenable(self, place: int) -> bool:
         inline = self._through(place, INLINE | {"Heading"})

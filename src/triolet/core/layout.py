@@ -134,7 +134,7 @@ class Layout:
         cuts = Cuts(shown.source, is_marked=not self._is_plain)
         place = self._place(cuts, min(shown.upto, len(shown.source)), reserve)
         if place is None:
-            return self._seal_raw(rest[: MESSAGE_LIMIT - reserve])
+            return self._seal_raw(rest[: min(self._form.limit, MESSAGE_LIMIT) - reserve])
         through = body.origin(place)
         lead, indent = cuts.lead(place), self._lead.body(rest[:through]).indent
         self._start += through
@@ -158,7 +158,7 @@ class Layout:
                 sizes[place] = size(content) if self._form.fits(content, reserve) else None
             return sizes[place]
 
-        furthest = _furthest(measured, least, end, self._form.limit // 128)
+        furthest = _furthest(measured, least, end, self._form.limit // 128 + 1)
         full = measured(furthest) or 0
         for places, waste in self._choices(cuts, furthest):
             for place in islice(places, TRIES):

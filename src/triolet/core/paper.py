@@ -88,9 +88,12 @@ class Paper:
         text = whole[lead:end]
         units = _unit_places(text)
         entities = []
-        for span in sorted(self._spans, key=lambda span: (span.start, -span.end)):
+        outer_first = sorted(reversed(self._spans), key=lambda span: (span.start, -span.end))
+        for span in outer_first:
             start = max(span.start - lead, 0)
             covered = text[start : max(span.end - lead, start)].rstrip()
+            if span.kind not in {"pre", "code"}:
+                start, covered = start + len(covered) - len(covered.lstrip()), covered.lstrip()
             if not is_blank(covered):
                 length = units(start + len(covered)) - units(start)
                 entities.append(Entity(span.kind, units(start), length, span.url, span.language))
