@@ -89,7 +89,7 @@ READS: list[tuple[str, str, str, Marks]] = [
     ("tasks in a loose list", "- [ ] a\n\n- [x] b", "☐ a\n\n☑ b", []),
     ("a list at once in a list", "- - a\n- 1. b", "• • a\n• 1. b", []),
     ("items without text", "- a\n-\n- b\n\n1.", "• a\n•\n• b\n\n1.", []),
-    ("a code block in an item", "1. a\n   ```sh\n   ls\n   ```\n   b\n2. c", "1. a\nls\n  b\n2. c", [("pre", "ls", "sh")]),
+    ("code in an item", "1. a\n   ```sh\n   ls\n   ```\n   b\n2. c", "1. a\nls\n  b\n2. c", [("pre", "ls", "sh")]),
     ("a code block as an item", "- ```\n  x\n  ```", "•\nx", [("pre", "x")]),
     ("a heading in an item", "- # a\n  b", "• a\n  b", [("bold", "a")]),
     ("a quote in an item", "- a\n  > b\n- c", "• a\n  b\n• c", [("blockquote", "b")]),
@@ -322,7 +322,7 @@ def test_a_rich_source_beyond_the_cap_is_plain() -> None:
 def test_any_text_is_a_rich_message(source: str) -> None:
     markup = render_rich(source).html
     assert not re.search(r"[\x00-\x08]", markup)
-    opened = []
+    opened: list[str] = []
     for closing, name in re.findall(r"<(/?)(\w+)(?:[^<>]*[^/<>])?>", markup):
         if closing:
             assert opened.pop() == name

@@ -122,9 +122,12 @@ _PLACES: Final = {
 }
 _MARKERS: Final = re.compile(r"(?:[ \t]*(?:>|[-*+]|\d{1,9}[.)])(?=[ \t]))*[ \t]*")
 _BLOCK_MARK: Final = re.compile(r"[-+*](?:\s|\Z)|[-+*_=]{2,}[ \t]*(?:\n|\Z)|#{1,6}(?:\s|\Z)|>|=|`{3}|~{3}|\|")
-_FLAGS: Final = re.compile(r"[\U0001f1e6-\U0001f1ff]+\Z")
+_FLAGS: Final = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # two make a flag
 _REFERENCE: Final = re.compile(r"&#?\w{1,32};|\\[!-/:-@\[-`{-~]")
-_WHOLE_LINES: Final = frozenset({"Table", "Fence", "Indented"})
+_FIRST_LINES: Final = {"Table": 2, "Fence": 1, "Indented": 0}
+"""How many lines a block of whole lines has ahead of its text."""
+
+_WHOLE_LINES: Final = frozenset(_FIRST_LINES)
 
 
 class Cuts:
@@ -146,8 +149,15 @@ class Cuts:
             place for match in _REFERENCE.finditer(self._source) for place in range(match.start() + 1, match.end())
         }
         for place in range(end, 0, -1):
-            if place not in whole and not self._is_glued(place) and self._is_reopenable(place):
+            is_behind_word = not self._source[place : place + 1].isspace()
+            if is_behind_word and place not in whole and not self._is_glued(place) and self._is_reopenable(place):
                 yield place
+
+    def past_space(self, place: int, end: int) -> int:
+        """The place behind the white space at the place, which a message loses at its end."""
+        while place < end and self._source[place].isspace():
+            place += 1
+        return place
 
     def first_piece(self, place: int) -> str:
         """The source up to the place, with what is open there closed."""
@@ -218,19 +228,18 @@ class Cuts:
         return bool(line) and bool(_MARKERS.fullmatch(line))
 
     def _leaves_code(self, block: Span, place: int) -> bool:
-        """Whether there are lines of the block, and not only its marks, on both sides."""
-        whole = self._source[block.start : place].count("\n")
-        rest = self._source[place : block.end]
-        if block.name == "Table":
-            return whole > 1
-        return whole > (block.name == "Fence") and bool(rest.strip(" \t>\r\n`~"))
+        """Whether there is text of the block on both sides, and not only its marks or a table's header."""
+        before = self._source[block.start : place].split("\n", _FIRST_LINES[block.name])
+        behind = self._source[place : block.end].strip(" \t>\r\n`~")
+        return len(before) > _FIRST_LINES[block.name] and not before[-1].isspace() and before[-1] != "" and behind != ""
 
     def _is_glued(self, place: int) -> bool:
         """Whether the character behind the place changes the one before it."""
         if place >= len(self._source):
             return False
         before, after = self._source[place - 1], self._source[place]
-        flags = _FLAGS.search(self._source, 0, place)
-        is_flag = "\U0001f1e6" <= after <= "\U0001f1ff" and flags is not None and len(flags.group()) % 2 == 1
+        if after in _FLAGS:
+            flags = self._source[:place]
+            return (len(flags) - len(flags.rstrip(_FLAGS))) % 2 == 1
         is_mark = unicodedata.category(after) in {"Mn", "Me", "Mc"} or "\U0001f3fb" <= after <= "\U0001f3ff"
-        return is_mark or is_flag or "\u200d" in {before, after} or (before, after) == ("\r", "\n")
+        return is_mark or "\u200d" in {before, after} or (before, after) == ("\r", "\n")

@@ -88,11 +88,12 @@ class Paper:
         text = whole[lead:end]
         units = _unit_places(text)
         entities = []
-        outer_first = sorted(reversed(self._spans), key=lambda span: (span.start, -span.end))
+        outer_first = self._spans[::-1]  # the outer one of two on the same range was closed later
+        outer_first.sort(key=lambda span: (span.start, -span.end))
         for span in outer_first:
             start = max(span.start - lead, 0)
             covered = text[start : max(span.end - lead, start)].rstrip()
-            if span.kind not in {"pre", "code"}:
+            if span.kind not in {"pre", "code", "blockquote"}:
                 start, covered = start + len(covered) - len(covered.lstrip()), covered.lstrip()
             if not is_blank(covered):
                 length = units(start + len(covered)) - units(start)
