@@ -87,13 +87,17 @@ class ContextTooLong(ProviderRejected):
 
 
 class TelegramError(TrioletError):
-    """The Bot API answered ``ok: false``; ``description`` is its own text."""
+    """The Bot API answered ``ok: false``; ``description`` is its own text.
 
-    def __init__(self, method: str, code: int, description: str) -> None:
+    ``migrate_to`` is the id of the supergroup that the group has become.
+    """
+
+    def __init__(self, method: str, code: int, description: str, *, migrate_to: int | None = None) -> None:
         super().__init__(f"{method}: {code} {description}")
         self.method = method
         self.code = code
         self.description = description
+        self.migrate_to = migrate_to
 
 
 class TooManyRequests(TelegramError):

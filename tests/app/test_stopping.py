@@ -21,7 +21,7 @@ async def nothing_follows(scene: Scene, chat_id: int = ADA) -> None:
     count = len(scene.calls(chat_id=chat_id))
     await rest(300)
     assert len(scene.calls(chat_id=chat_id)) == count
-    assert scene.calls(chat_id=chat_id)[-1].method in {"sendMessage", "editMessageText"}
+    assert scene.calls("sendMessage", "deleteMessage", chat_id=chat_id)[-1] is scene.calls(chat_id=chat_id)[-1]
     assert scene.provider.open_streams == 0
 
 

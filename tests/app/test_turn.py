@@ -10,9 +10,9 @@ import structlog
 import trio
 
 from triolet.app.turn import Turn, run_turn
+from triolet.core.coalescer import Frame
 from triolet.core.conversation import Ending
 from triolet.core.events import Batch, Finished, TextDelta
-from triolet.core.text import FormattedText
 from triolet.transports.latest import Latest
 
 
@@ -34,11 +34,14 @@ class RecordingTransport:
         finally:
             self.running = False
 
-    def commit(self, message: FormattedText) -> None:
+    def commit(self, frame: Frame, mark: str) -> None:
         assert not self.running, "what stays is committed when nothing is shown any more"
-        self.log.append(f"commit {message.text!r}")
+        self.log.append(f"commit {frame.text!r} {mark!r}")
 
     def shows_draft(self, draft_id: int) -> bool:
+        return False
+
+    def shows_message(self, message_id: int) -> bool:
         return False
 
 
@@ -75,7 +78,7 @@ async def test_frames_come_as_the_model_speaks(autojump_clock: object) -> None:
     stage = Stage()
     await stage.run(speak)
     assert stage.transport.frames[-3:] == [(0.0, "one"), (1.0, "one two"), (2.0, "one two three")]
-    assert stage.log == ["commit 'one two three'", "recorded complete"]
+    assert stage.log == ["commit 'one two three' ''", "recorded complete"]
     assert trio.current_time() == 3.5
 
 
@@ -87,14 +90,14 @@ async def test_stop_ends_all_three_tasks_in_the_same_instant(autojump_clock: obj
         stage.turn.stop(Ending.STOPPED)
         stage.turn.stop(Ending.SHUTDOWN, "the first reason counts")
     assert trio.current_time() == 1.5
-    assert stage.log == ["commit 'one two\\n\\n⏹ stopped'", "recorded stopped"]
+    assert stage.log == ["commit 'one two' '⏹ stopped'", "recorded stopped"]
 
 
 async def test_turn_stopped_before_it_began_asks_nobody(autojump_clock: object) -> None:
     stage = Stage()
     stage.turn.stop(Ending.STOPPED)
     await stage.run(speak)
-    assert stage.log == ["commit '⏹ stopped'", "recorded stopped"]
+    assert stage.log == ["commit '' '⏹ stopped'", "recorded stopped"]
 
 
 async def test_stop_after_the_end_changes_nothing(autojump_clock: object) -> None:
@@ -103,7 +106,7 @@ async def test_stop_after_the_end_changes_nothing(autojump_clock: object) -> Non
         nursery.start_soon(stage.run, speak)
         await trio.sleep(3.2)
         stage.turn.stop(Ending.STOPPED)
-    assert stage.log == ["commit 'one two three'", "recorded complete"]
+    assert stage.log == ["commit 'one two three' ''", "recorded complete"]
 
 
 @pytest.mark.parametrize("moment", [0.5, 1.5, 2.9, 3.1, 3.4])
@@ -115,7 +118,7 @@ async def test_cancel_from_outside_commits_and_records_all_the_same(autojump_clo
     words = ["one", "one two", "one two three"][min(int(moment), 2)]
     ended = moment >= 3.0
     assert stage.log == [
-        f"commit {words if ended else words + chr(10) * 2 + '⏸ interrupted: the bot is restarting'!r}",
+        f"commit {words!r} {'' if ended else '⏸ interrupted: the bot is restarting'!r}",
         f"recorded {'complete' if ended else 'shutdown'}",
     ]
     assert trio.current_time() == pytest.approx(min(moment, 3.0) + 0.5)
@@ -127,5 +130,5 @@ async def test_hanging_store_holds_up_nothing_for_more_than_two_seconds(
     stage = Stage(recording=1000.0)
     await stage.run(speak)
     assert trio.current_time() == 5.0
-    assert stage.log == ["commit 'one two three'"]
+    assert stage.log == ["commit 'one two three' ''"]
     assert [event["event"] for event in captured_log] == ["turn.not_recorded"]

@@ -37,7 +37,11 @@ IN_THE_FILE = {
     "token = '1:SECRET'": "token: no such section; did you mean telegram.token?",
     "[model]\ncursor = '_'": "model.cursor: no such key; did you mean streaming.cursor?",
     "[model]\nqqq = 1": "model.qqq: no such key",
-    "[streaming]\nformat = 'rich'": "streaming.format: no such key",
+    "[streaming]\nformat = 'html'": 'streaming.format: "html" is refused: write entities or rich or plain',
+    "[streaming]\nnotify = 'never'": 'streaming.notify: "never" is refused: write final or first',
+    "[streaming]\ncursor = '12345678901234567'": (
+        'streaming.cursor: "12345678901234567" is refused: write 16 characters or fewer'
+    ),
     "[streaming]\nbuffer_threshold = 40": "streaming.buffer_threshold: no such key",
     "[model]\nprovider = '${'": (
         'model.provider: "${" is refused: '
@@ -117,6 +121,20 @@ IN_THE_FILE = {
         )
         for pseudo in (777000, 1087968824, 136817688)
     },
+    # hidden tags
+    "[streaming]\nhide_tags = 'think'": (
+        'streaming.hide_tags: "think" is refused: write a list of texts, such as ["a", "b"]'
+    ),
+    "[streaming]\nhide_tags = ['a', 1]": (
+        'streaming.hide_tags: ["a", 1] is refused: not all of its entries are texts; write each in quotes'
+    ),
+    "[streaming]\nhide_tags = ['a', '<b>']": (
+        'streaming.hide_tags: ["a", "<b>"] is refused: entry 2: '
+        "write a tag's name without < > / and spaces, or what begins and ends the text: [A]...[/A]"
+    ),
+    "[streaming]\nhide_tags = ['a b...c']": (
+        'streaming.hide_tags: ["a b...c"] is refused: entry 1: write a pair as open...close, without spaces, ` and ~'
+    ),
     # addresses
     **{
         f"[telegram]\napi_base = '{url}'": (

@@ -18,6 +18,7 @@ from triolet.core.events import (
     ToolCallDelta,
     UsageReported,
 )
+from triolet.core.hidden import Hidden
 
 
 def test_an_answer_step_by_step() -> None:
@@ -38,6 +39,30 @@ def test_an_answer_step_by_step() -> None:
         assert (coalescer.text, coalescer.revision, coalescer.ending) == (frame.text, frame.revision, ending)
     assert coalescer.finished == Finished("stop")
     assert coalescer.usage == UsageReported(1, 2)
+
+
+def test_frames_lack_what_may_be_hidden_and_the_text_does_not() -> None:
+    coalescer = Coalescer(Hidden(["think"]))
+    rows = [
+        ("<thi", Frame("", 0), "<thi"),
+        ("nk>secret", Frame("", 0), ""),
+        ("</think>a", Frame("a", 1), "a"),
+        ("\n<", Frame("a\n", 2), "a\n<"),
+        ("b", Frame("a\n<b", 3), "a\n<b"),
+    ]
+    for delta, frame, text in rows:
+        coalescer.receive((TextDelta(delta),))
+        assert (coalescer.take_frame(), coalescer.text, coalescer.text) == (frame, text, text)
+
+
+@pytest.mark.case("C5")
+def test_silent_answer_has_neither_frame_nor_text() -> None:
+    coalescer = Coalescer()
+    rows = [("\nNO", "\nNO", False), ("_REPLY", "", True), ("\n", "", True), ("means", "\nNO_REPLY\nmeans", False)]
+    for delta, text, is_silent in rows:
+        coalescer.receive((TextDelta(delta),))
+        assert (coalescer.text, coalescer.is_silent) == (text, is_silent)
+        assert coalescer.take_frame() == (Frame("", 0) if delta != "means" else Frame(text, 1))
 
 
 def test_a_new_coalescer_knows_nothing() -> None:
@@ -85,6 +110,7 @@ def test_any_batches_and_frames_give_the_same_text(batches: list[tuple[list[Stre
         text += "".join(event.text for event in batch if isinstance(event, TextDelta))
         if take:
             frame = coalescer.take_frame()
-            assert frame.text == text
-            assert revisions.setdefault(frame.revision, text) == text, "a revision is one text"
+            assert text.startswith(frame.text)
+            assert coalescer.text == text
+            assert revisions.setdefault(frame.revision, frame.text) == frame.text, "a revision is one text"
     assert coalescer.text == text

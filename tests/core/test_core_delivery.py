@@ -8,24 +8,23 @@ import attrs
 import pytest
 
 from triolet.core.budget import Cost
-from triolet.core.conversation import ConversationKey
-from triolet.core.delivery import (
+from triolet.core.calls import (
     CAPABILITY_CODES,
     NEVER_LEFT,
     Bubble,
     Call,
     Delivered,
-    Delivery,
     Outcome,
     Place,
     Refused,
-    State,
     Unknown,
     absorb,
     draft_call,
     message_call,
     typing_call,
 )
+from triolet.core.conversation import ConversationKey
+from triolet.core.delivery import Delivery, State
 from triolet.core.text import FormattedText, italic
 
 PRIVATE = Place(ConversationKey(3), private=True)

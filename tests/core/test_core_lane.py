@@ -11,22 +11,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
-from triolet.core.conversation import ConversationKey
-from triolet.core.delivery import (
+from triolet.core.calls import (
     NEVER_LEFT,
     Bubble,
     Call,
     Delivered,
-    Delivery,
     Outcome,
     Place,
     Refused,
-    State,
     Unknown,
     draft_call,
     message_call,
     typing_call,
 )
+from triolet.core.conversation import ConversationKey
+from triolet.core.delivery import Delivery, State
 from triolet.core.lane import Lane
 from triolet.core.text import FormattedText
 

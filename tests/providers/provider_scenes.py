@@ -135,6 +135,7 @@ def _write(event: StreamEvent) -> bytes:
         return wire.chunk({"tool_calls": [{"index": event.index, "id": event.call_id, "function": function}]}).data
     if isinstance(event, UsageReported):
         return wire.usage(event.input_tokens, event.output_tokens).data
+    assert isinstance(event, Finished), "what a provider says; tools are run by others"
     return wire.finish(event.reason).data
 
 

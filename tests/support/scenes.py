@@ -41,7 +41,10 @@ CURSOR = " ▉"
 LATENCY = Delay(before=0.025, after=0.025)
 ROUND_TRIP = 0.05
 
-SHOWING = ("sendMessage", "sendMessageDraft", "editMessageText", "sendChatAction", "deleteMessage")
+SHOWING = (
+    *("sendMessage", "sendRichMessage", "editMessageText", "deleteMessage"),
+    *("sendMessageDraft", "sendRichMessageDraft", "sendChatAction"),
+)
 """The calls that a user can see something of."""
 
 
@@ -98,12 +101,13 @@ class Scene:
         return [message.text for message in self.server.screen(chat_id).messages if message.from_bot]
 
     async def wait_answers(self, count: int = 1, chat_id: int = ADA) -> list[str]:
-        """The bot's messages, when there are that many and none has the cursor or is still a draft."""
+        """The bot's messages, when there are that many and none of them, nor a draft, is still growing."""
 
         def settled() -> bool:
             screen = self.server.screen(chat_id)
-            texts = [message.text for message in screen.messages if message.from_bot]
-            return len(texts) >= count and screen.draft is None and not any(text.endswith(CURSOR) for text in texts)
+            messages = [message for message in screen.messages if message.from_bot]
+            growing = any(message.buttons or message.text.endswith(CURSOR) for message in messages)
+            return len(messages) >= count and screen.draft is None and not growing
 
         await self.server.wait_until(settled)
         return self.bot_messages(chat_id)
@@ -115,8 +119,8 @@ class Scene:
         return (await self.wait_answers(before + 1, chat_id))[-1]
 
 
-def open_telegram(limits: Limits, *, string_draft_ids: bool = True) -> EmulatedTelegram:
-    telegram = EmulatedTelegram(token=TOKEN, limits=limits, string_draft_ids=string_draft_ids)
+def open_telegram(limits: Limits, *, string_draft_ids: bool = True, rich: bool = True) -> EmulatedTelegram:
+    telegram = EmulatedTelegram(token=TOKEN, limits=limits, string_draft_ids=string_draft_ids, rich=rich)
     for user, name in ((ADA, "Ada"), (BOB, "Bob"), (STRANGER, "Mallory")):
         telegram.add_private_chat(user, name)
     telegram.add_group(GROUP, "Friends", (ADA, BOB, STRANGER), supergroup=True)

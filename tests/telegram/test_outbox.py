@@ -13,8 +13,9 @@ import trio
 
 from triolet.config import Secret
 from triolet.core.budget import Cost, Priority
+from triolet.core.calls import Bubble, Delivered, Place, Refused, draft_call, message_call
 from triolet.core.conversation import ConversationKey
-from triolet.core.delivery import Bubble, Delivered, Place, Refused, draft_call, message_call
+from triolet.core.delivery import SENT_AGAIN
 from triolet.core.text import FormattedText, italic, join
 from triolet.emulator import (
     Delay,
@@ -44,10 +45,13 @@ class Office:
 
     async def draft(self, bubble: Bubble, text: str) -> object:
         await self.outbox.wait_slot(bubble, Cost.DRAFT, Priority.FRAME)
-        return await self.outbox.show(draft_call(bubble, text))
+        return await self.outbox.show(draft_call(bubble, FormattedText(text)))
 
     def messages(self, chat_id: int = 1) -> list[str]:
         return [message.text for message in self.server.screen(chat_id).messages]
+
+    def methods(self, chat_id: int = 1) -> list[str]:
+        return [call.method for call in self.server.telegram.calls(chat_id=chat_id)]
 
     def times(self, chat_id: int = 1, method: str | None = None) -> list[float]:
         return [call.received for call in self.server.telegram.calls(method=method, chat_id=chat_id)]
@@ -165,7 +169,8 @@ async def test_blank_part_of_a_message_is_left_out(
         assert captured_log == []
 
 
-async def test_unknown_send_is_not_repeated(
+@pytest.mark.case("F4")
+async def test_unknown_send_is_found_where_it_is(
     autojump_clock: object, captured_log: list[structlog.typing.EventDict]
 ) -> None:
     async with open_office(Fault(method="sendMessage", action=Reset(carried_out=True))) as office:
@@ -173,7 +178,52 @@ async def test_unknown_send_is_not_repeated(
         await office.outbox.wait_idle()
         await trio.sleep(600)
         assert office.messages() == ["once"]
+        assert office.methods() == ["sendMessage", "editMessageText"]
+        assert captured_log == []
+
+
+@pytest.mark.case("F4")
+@pytest.mark.parametrize("fault", [Reset(carried_out=False), ServerError()], ids=repr)
+async def test_unknown_send_that_is_nowhere_is_sent_again_and_says_so(
+    autojump_clock: object, fault: Reset | ServerError
+) -> None:
+    async with open_office(Fault(method="sendMessage", action=fault)) as office:
+        office.outbox.commit(office.bubble(), FormattedText("once"))
+        await office.outbox.wait_idle()
+        assert office.messages() == [f"once\n\n{SENT_AGAIN}"]
+        assert office.methods() == ["sendMessage", *["editMessageText"] * 3, "sendMessage"]
+
+
+@pytest.mark.case("F4")
+async def test_second_unknown_send_is_looked_for_and_not_sent_again(
+    autojump_clock: object, captured_log: list[structlog.typing.EventDict]
+) -> None:
+    async with open_office(Fault(method="sendMessage", times=2, action=Reset(carried_out=False))) as office:
+        office.outbox.commit(office.bubble(), FormattedText("once"))
+        office.outbox.commit(office.bubble(), FormattedText("behind it"))
+        await office.outbox.wait_idle()
+        assert office.messages() == ["behind it"]
         assert [(e["event"], e["state"]) for e in captured_log] == [("outbox.undelivered", "uncertain")]
+
+
+@pytest.mark.case("F4")
+async def test_message_that_is_late_is_looked_for_late(autojump_clock: object) -> None:
+    """The send hangs until the client gives up, and is carried out meanwhile."""
+    async with open_office(Fault(method="sendMessage", action=Delay(after=100.0))) as office:
+        office.outbox.commit(office.bubble(), FormattedText("once"))
+        await office.outbox.wait_idle()
+        assert office.messages() == ["once"]
+
+
+@pytest.mark.case("F4")
+async def test_search_for_a_message_outlasts_an_outage(autojump_clock: object) -> None:
+    """What the edits say counts, and nothing else does: while none is answered, nothing is sent."""
+    async with open_office(Fault(method="sendMessage", action=Reset(carried_out=True))) as office:
+        office.server.telegram.add_fault(Fault(method="editMessageText", times=6, action=ServerError()))
+        office.outbox.commit(office.bubble(), FormattedText("once"))
+        await office.outbox.wait_idle()
+        assert office.messages() == ["once"]
+        assert office.methods().count("sendMessage") == 1
 
 
 async def test_send_that_never_left_is_repeated_until_it_does(autojump_clock: object) -> None:

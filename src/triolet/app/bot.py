@@ -135,9 +135,12 @@ def _services(settings: Settings, provider: Provider, house: _House) -> Services
     return Services(
         model=Model(provider, settings.model),
         history=house.store,
+        preferences=house.store,
+        owner=next(iter(settings.access.allow), None),
         screen=TelegramScreen(house.outbox, settings.streaming),
         turns=trio.CapacityLimiter(settings.limits.max_turns),
         queue_limit=settings.limits.queue_per_chat,
+        hide_tags=settings.streaming.hide_tags,
     )
 
 

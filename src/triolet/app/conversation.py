@@ -6,8 +6,10 @@ something to do and is then forgotten: what it must remember is in the store.
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import attrs
@@ -16,10 +18,13 @@ import trio
 
 from triolet.app.model import Model
 from triolet.app.turn import Turn, run_turn
+from triolet.core.buttons import Action, Button, Buttons
+from triolet.core.calls import Place
+from triolet.core.coalescer import Coalescer
+from triolet.core.commands import StreamMode, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message
-from triolet.core.delivery import Place
 from triolet.core.events import Batch
-from triolet.core.ports import History
+from triolet.core.ports import History, Preferences
 from triolet.core.text import FormattedText, is_blank
 from triolet.errors import StartError
 from triolet.transports import Screen
@@ -33,6 +38,7 @@ class Question:
 
     update_id: int
     place: Place
+    user_id: int
     text: str
 
 
@@ -44,7 +50,16 @@ class Clear:
     place: Place
 
 
-Task: TypeAlias = Question | Clear
+@attrs.frozen
+class Switch:
+    """How a user wants the answers from now on."""
+
+    update_id: int
+    place: Place
+    mode: StreamMode
+
+
+Task: TypeAlias = Question | Clear | Switch
 
 
 @attrs.frozen
@@ -53,9 +68,13 @@ class Services:
 
     model: Model
     history: History
+    preferences: Preferences
     screen: Screen
     turns: trio.CapacityLimiter
     queue_limit: int
+    hide_tags: tuple[str, ...] = ()
+    owner: int | None = None
+    buttons: Buttons = attrs.Factory(lambda: Buttons(partial(secrets.token_urlsafe, 12)))
 
 
 class Conversation:
@@ -66,6 +85,7 @@ class Conversation:
         self._turn: Turn | None = None
         self._at_work = False
         self._is_full = False
+        self._mode: StreamMode = "auto"
 
     def post(self, task: Task) -> bool:
         """Take the task, in order; False if too many wait already, and the user has been told, once."""
@@ -95,6 +115,11 @@ class Conversation:
         if self._turn is not None and self._turn.transport.shows_draft(draft_id):
             self._stop_turn(Ending.STOPPED, "")
 
+    def press_button(self, action: Action) -> None:
+        """Do what a button under the answer says; what waits is answered."""
+        if action is Action.STOP:
+            self._stop_turn(Ending.STOPPED, "")
+
     def shut_down(self) -> None:
         """Stop the answer and begin no other; what waits stays in the inbox."""
         self._waiting.clear()
@@ -108,16 +133,21 @@ class Conversation:
 
     async def run(self) -> None:
         """Work until nothing waits."""
+        self._mode = await self._load_mode()
         while self._waiting:
             self._at_work, self._is_full = True, False
             task = self._waiting.popleft()
             if isinstance(task, Question):
                 await self._answer(task)
-            else:
+            elif isinstance(task, Clear):
                 await self._clear(task)
+            else:
+                await self._switch(task)
 
     async def _answer(self, question: Question) -> None:
-        self._turn = Turn(self._services.screen.open_transport(question.place))
+        button = self._issue_stop_button(question)
+        transport = self._services.screen.open_transport(question.place, mode=self._mode, button=button)
+        self._turn = Turn(transport, Coalescer(self._services.hide_tags))
         asked = Message.of("user", question.text)
 
         async def ask(emit: Callable[[Batch], None]) -> None:
@@ -132,6 +162,15 @@ class Conversation:
             await run_turn(self._turn, ask, record)
         finally:
             self._turn = None
+            self._services.buttons.revoke(button)
+
+    def _issue_stop_button(self, question: Question) -> str:
+        users = {question.user_id} | ({self._services.owner} if self._services.owner else set())
+        stop = Button(Action.STOP, self._key, users, self._shows_message)
+        return self._services.buttons.issue(stop)
+
+    def _shows_message(self, message_id: int) -> bool:
+        return self._turn is not None and self._turn.transport.shows_message(message_id)
 
     async def _record(self, turn: Turn, asked: Message, update_id: int) -> None:
         answer = turn.coalescer.text
@@ -148,6 +187,40 @@ class Conversation:
         else:
             notice = "A new conversation. What was said is forgotten."
         self._services.screen.notify(task.place, FormattedText(notice))
+
+    async def _load_mode(self) -> StreamMode:
+        try:
+            kept = await self._services.preferences.get(_chat_of(self._key), STREAM)
+        except StartError as error:
+            log.error("conversation.no_preferences", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
+            kept = None
+        return parse_stream_mode(kept or "") or "auto"
+
+    async def _switch(self, task: Switch) -> None:
+        try:
+            await self._services.preferences.put(_chat_of(self._key), STREAM, task.mode, finished=[task.update_id])
+        except StartError as error:
+            log.error("conversation.not_switched", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
+            notice = "⚠ Nothing is changed: the bot's database cannot be used now."
+        else:
+            self._mode = task.mode
+            notice = _SWITCHED[task.mode]
+        self._services.screen.notify(task.place, FormattedText(notice))
+
+
+STREAM = "stream"
+"""The name of the preference that `Switch` keeps, for a chat with all its topics."""
+
+_SWITCHED: dict[StreamMode, str] = {
+    "auto": "Answers grow as you watch: as drafts where there are drafts, as an edited message elsewhere.",
+    "draft": "Answers grow as drafts where there are drafts, as an edited message elsewhere.",
+    "edit": "Answers grow in a message that is edited.",
+    "off": "Answers come whole, when they are complete.",
+}
+
+
+def _chat_of(key: ConversationKey) -> ConversationKey:
+    return ConversationKey(key.chat_id)
 
 
 def dropped_line(count: int) -> str:

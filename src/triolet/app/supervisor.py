@@ -8,13 +8,14 @@ from __future__ import annotations
 import structlog
 import trio
 
-from triolet.app.conversation import Clear, Conversation, Question, Services, dropped_line
-from triolet.core.commands import Access, Command, parse_command
+from triolet.app.conversation import Clear, Conversation, Question, Services, Switch, Task, dropped_line
+from triolet.core.buttons import Button
+from triolet.core.calls import Place
+from triolet.core.commands import Access, Command, parse_command, parse_stream_mode
 from triolet.core.conversation import ConversationKey
-from triolet.core.delivery import Place
 from triolet.core.ports import RawUpdate
 from triolet.core.text import FormattedText
-from triolet.core.updates import BotIdentity, Ignored, Incoming, StopPressed, parse_update
+from triolet.core.updates import BotIdentity, ButtonPressed, Ignored, Incoming, StopPressed, parse_update
 
 log = structlog.get_logger()
 
@@ -23,6 +24,7 @@ Send me a message and I answer while I think: you see the text grow.
 
 /stop  stop the answer, and drop what waits
 /new   forget this conversation and begin another
+/stream auto, draft, edit or off: how answers grow in this chat
 /help  this text"""
 
 START = "Hello! " + HELP
@@ -30,7 +32,13 @@ START = "Hello! " + HELP
 COMMANDS = {
     "stop": "Stop the answer, and drop what waits",
     "new": "Forget this conversation and begin another",
+    "stream": "How answers grow here: auto, draft, edit or off",
     "help": "What I can do",
+}
+
+_PRESSES = {
+    "unknown": "This button has had its day.",
+    "foreign": "Only who asked can stop this answer.",
 }
 
 _REMEMBERED_STRANGERS = 1000
@@ -62,6 +70,8 @@ class Supervisor:
             return self._message(update)
         if isinstance(update, StopPressed):
             self._stop_pressed(update)
+        if isinstance(update, ButtonPressed):
+            self._button_pressed(update)
         if isinstance(update, Ignored):
             log.debug("update.ignored", update_id=update.update_id, why=update.why)
         return [update.update_id]
@@ -76,13 +86,13 @@ class Supervisor:
         command = parse_command(message.text, self._bot)
         if not self._is_served(message, is_command=command is not None) or command == "foreign":
             return [message.update_id]
-        place = Place(message.key, message.private, None if message.private else message.message_id)
+        place = Place(message.key, message.private, message.message_id, forum=message.forum)
         if command is not None:
             return self._command(command, message, place)
         if not message.text.strip():
             self._notify(place, "I can read text only, so far.")
             return [message.update_id]
-        return self._post(Question(message.update_id, place, message.text))
+        return self._post(Question(message.update_id, place, message.user_id, message.text))
 
     def _is_served(self, message: Incoming, *, is_command: bool) -> bool:
         if not self._access.hears(message, is_command=is_command):
@@ -100,14 +110,31 @@ class Supervisor:
         if conversation is not None and self._access.admits(pressed.key.chat_id):
             conversation.press_stop(pressed.draft_id)
 
+    def _button_pressed(self, pressed: ButtonPressed) -> None:
+        found = self._services.buttons.redeem(
+            pressed.data, chat_id=pressed.key.chat_id, message_id=pressed.message_id, user_id=pressed.user_id
+        )
+        if isinstance(found, Button):
+            self._conversations[found.key].press_button(found.action)
+        self._services.screen.answer_press(pressed.query_id, "" if isinstance(found, Button) else _PRESSES[found])
+
     def _command(self, command: Command, message: Incoming, place: Place) -> list[int]:
         if command.name == "stop":
             return [message.update_id, *self._stop(place)]
         if command.name == "new":
             return [*self._stop(place, quiet=True), *self._post(Clear(message.update_id, place))]
+        if command.name == "stream":
+            return self._switch(command, message, place)
         texts = {"start": START, "help": HELP}
         unknown = f"I don't know /{command.name}. /help tells what I know."
         self._notify(place, texts.get(command.name, unknown))
+        return [message.update_id]
+
+    def _switch(self, command: Command, message: Incoming, place: Place) -> list[int]:
+        mode = parse_stream_mode(command.argument)
+        if mode is not None:
+            return self._post(Switch(message.update_id, place, mode))
+        self._notify(place, "Write /stream and one of: auto, draft, edit, off.")
         return [message.update_id]
 
     def _stop(self, place: Place, *, quiet: bool = False) -> list[int]:
@@ -120,7 +147,7 @@ class Supervisor:
             self._notify(place, "There is nothing to stop.")
         return [task.update_id for task in dropped]
 
-    def _post(self, task: Question | Clear) -> list[int]:
+    def _post(self, task: Task) -> list[int]:
         key = task.place.key
         conversation = self._conversations.get(key)
         if conversation is None:

@@ -22,7 +22,7 @@ import trio
 
 from triolet.core.coalescer import Coalescer
 from triolet.core.conversation import Ending
-from triolet.core.ending import final_message
+from triolet.core.ending import mark_of
 from triolet.core.events import Batch
 from triolet.errors import ProviderError, StartError
 from triolet.transports import Transport
@@ -71,7 +71,7 @@ async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_run_provider, turn, ask, to_coalescer)
                 nursery.start_soon(_run_coalescer, turn, from_provider, latest, window)
-                nursery.start_soon(_run_transport, turn.transport, latest, window)
+                nursery.start_soon(_run_transport, turn, latest, window)
     except* Exception as problem:  # the one place: a mistake of ours ends this turn, visibly, and no other
         log.exception("turn.failed", exc_info=problem)
         turn.ending, turn.detail = Ending.FAILED, "an internal error"
@@ -103,14 +103,17 @@ async def _run_coalescer(
     window.cancel(reason="complete")
 
 
-async def _run_transport(transport: Transport, latest: Latest, window: trio.CancelScope) -> None:
+async def _run_transport(turn: Turn, latest: Latest, window: trio.CancelScope) -> None:
     with window:
-        await transport.run(latest)
+        await turn.transport.run(latest)
+        turn.stop(Ending.UNSEEN)
 
 
 async def _commit(turn: Turn, record: Record) -> None:
     turn.end(Ending.SHUTDOWN)  # if nothing else was, it is the program
-    turn.transport.commit(final_message(turn.coalescer.text, turn.ending or Ending.SHUTDOWN, turn.detail))
+    said = bool(turn.coalescer.text) or turn.coalescer.is_silent
+    mark = mark_of(turn.ending or Ending.SHUTDOWN, turn.detail, answered=said)
+    turn.transport.commit(turn.coalescer.finish(), mark)
     try:
         await record(turn)
     except StartError as problem:  # the answer is on its way all the same, and the other chats go on

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from triolet.config.secret import Secret
+from triolet.core.hidden import parse_tag
 
 PSEUDO_USERS: Final = {777000, 1087968824, 136817688}
 """Whom Telegram names as the author for channels and anonymous administrators: anybody may be behind them."""
@@ -36,6 +37,11 @@ def _seconds(_instance: object, _attribute: object, value: float) -> None:
 def _filled(_instance: object, _attribute: object, value: str) -> None:
     if not value.strip():
         raise ValueError("write a name")
+
+
+def _short(_instance: object, _attribute: object, value: str) -> None:
+    if len(value) > 16:
+        raise ValueError("write 16 characters or fewer")
 
 
 def _token(_instance: object, _attribute: object, value: Secret) -> None:
@@ -76,6 +82,14 @@ def _user_ids(_instance: object, _attribute: object, value: tuple[int, ...]) -> 
             raise ValueError(f"{number} is no user; allow holds people, and the ids of groups are below 0")
         if number in PSEUDO_USERS:
             raise ValueError(f"{number} speaks for channels or anonymous administrators, so for anybody")
+
+
+def _tags(_instance: object, _attribute: object, value: tuple[str, ...]) -> None:
+    for place, tag in enumerate(value, start=1):
+        try:
+            parse_tag(tag)
+        except ValueError as problem:
+            raise ValueError(f"entry {place}: {problem}") from None
 
 
 def _without_slash(url: str) -> str:
@@ -132,9 +146,14 @@ class ModelSettings:
 class StreamingSettings:
     enabled: bool = _key(True, "false: an answer is shown once it is complete")
     transport: Literal["auto", "draft", "edit"] = _key("auto", "auto | draft | edit; auto: drafts where they exist")
+    format: Literal["entities", "rich", "plain"] = _key("entities", "entities | rich | plain: how Markdown is shown")
     edit_interval: float = _key(1.0, "seconds between edits at best", _seconds)
     draft_interval: float = _key(0.2, "seconds between drafts at best; the budget widens it", _seconds)
-    cursor: str = _key(" ▉", "what follows an answer that is still being written")
+    cursor: str = _key(" ▉", "what follows an answer that is still being written", _short)
+    notify: Literal["final", "first"] = _key("final", "final | first: which message of a growing answer rings")
+    hide_tags: tuple[str, ...] = _key(
+        ("think", "thinking", "reasoning"), 'whose text never shows; any other pair: "[A]...[/A]"', _tags
+    )
 
 
 @attrs.frozen

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 import attrs
 
@@ -35,6 +35,15 @@ def parse_command(text: str, bot: BotIdentity) -> Command | Literal["foreign"] |
     if addressee and addressee.lower() != bot.username.lower():
         return "foreign"
     return Command(name.lower(), (argument or "").strip())
+
+
+StreamMode: TypeAlias = Literal["auto", "draft", "edit", "off"]
+"""How a chat wants its answers: as the bot is configured, as drafts, as edited messages, or whole."""
+
+
+def parse_stream_mode(text: str) -> StreamMode | None:
+    """The mode that a user wrote, if it is one."""
+    return next((mode for mode in get_args(StreamMode) if mode == text.strip().lower()), None)
 
 
 @attrs.frozen

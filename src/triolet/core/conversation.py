@@ -7,6 +7,9 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+GENERAL = 1
+"""The thread id of a forum's General topic: chat actions take it, messages do without."""
+
 
 @attrs.frozen
 class ConversationKey:
@@ -28,6 +31,8 @@ class Ending(enum.Enum):
     FAILED = "failed"
     SHUTDOWN = "shutdown"
     """The bot ended before the answer did."""
+    UNSEEN = "unseen"
+    """Nobody can see it: the bot was blocked, or removed from the group."""
 
 
 @attrs.frozen

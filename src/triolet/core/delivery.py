@@ -1,151 +1,52 @@
-"""One Bot API call about a message, its outcome, and a lasting message's way to the screen.
+"""A lasting message's way to the screen, and an old one's way off it.
 
-A call has three outcomes. Rules:
+What a call's outcome means for it. Rules:
 
-1. *Delivered*: the server said so, or said that nothing had to change.
-2. *Refused*: the server said no, or the request never left. What can be mended is mended and repeated (a wait,
-   a lost connection, formatting, a deleted message); anything else is final, and the message is dead.
-3. *Unknown*: it may have happened. An edit is repeated, for it does no harm twice; a send never is.
+1. *Delivered*: it is done.
+2. *Refused*: what can be mended is mended and repeated (a wait, a lost connection, formatting, length, a deleted
+   message, a topic or a group that is gone); anything else is final, and the message is dead.
+3. *Unknown*: an edit is repeated, for it does no harm twice. A send never is: it is looked for, by edits of the ids
+   that it may have. If it is found, it is what was to be sent; if not, one more copy is sent, and says so.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import Any, TypeAlias
 
 import attrs
 
-from triolet.core.budget import Cost
-from triolet.core.conversation import ConversationKey
-from triolet.core.text import FormattedText
+from triolet.core.calls import (
+    CAPABILITY_CODES,
+    NEVER_LEFT,
+    Bubble,
+    Call,
+    Delivered,
+    Outcome,
+    Refused,
+    Unknown,
+    delete_call,
+    is_gone,
+    message_call,
+)
+from triolet.core.content import marked
+from triolet.core.layout import plainer
+from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic, split_message
 
-NEVER_LEFT = 0
-"""The ``code`` of a refusal that no server made: no connection, nothing sent."""
+PROBE_AFTER = 2.0
+"""Seconds: a server that is late with an answer may be late with the message too."""
 
-CAPABILITY_CODES = frozenset({400, 404})
-"""Refusals of a draft that the next draft would meet too: a peer without drafts, a server older than them."""
+SENT_AGAIN = "↻ sent again: Telegram did not confirm the first copy"
 
-
-@attrs.frozen
-class Place:
-    """Where messages of an answer go; ``reply_to`` is the asking message's id, in groups."""
-
-    key: ConversationKey
-    private: bool
-    reply_to: int | None = None
-
-    @property
-    def params(self) -> dict[str, Any]:
-        thread = self.key.thread_id
-        return {"chat_id": self.key.chat_id} | ({} if thread is None else {"message_thread_id": thread})
-
-
-@attrs.define(eq=False)
-class Bubble:
-    """One message on a screen, first as a draft or not yet there, then with the server's ``message_id``.
-
-    ``lost`` says that a message of it may be on screen whose id nobody knows.
-    """
-
-    place: Place
-    draft_id: int
-    message_id: int | None = None
-    lost: bool = False
-    unsettled: int = 0
-
-
-@attrs.frozen
-class Call:
-    """One Bot API call; ``sends`` ones make a message, so a repetition would make a second."""
-
-    method: str
-    params: dict[str, Any]
-    cost: Cost
-    bubble: Bubble
-    sends: bool = False
-
-
-@attrs.frozen
-class Delivered:
-    result: Any = True
-
-
-@attrs.frozen
-class Refused:
-    code: int
-    description: str
-    retry_after: float | None = None
-
-
-@attrs.frozen
-class Unknown:
-    reason: str
-
-
-Outcome: TypeAlias = Delivered | Refused | Unknown
-
-
-def draft_call(bubble: Bubble, text: str) -> Call:
-    """A draft frame; empty text shows the client's own "Thinking…"."""
-    params = bubble.place.params | {
-        "draft_id": bubble.draft_id,
-        "text": text,
-        "can_stop": True,
-        "keep_on_stop": True,
-    }
-    return Call("sendMessageDraft", params, Cost.DRAFT, bubble)
-
-
-def typing_call(bubble: Bubble) -> Call:
-    return Call("sendChatAction", bubble.place.params | {"action": "typing"}, Cost.DRAFT, bubble)
-
-
-def message_call(bubble: Bubble, message: FormattedText) -> Call:
-    """The call that makes the bubble show the message: a send the first time, an edit from then on."""
-    content: dict[str, Any] = {"text": message.text, "link_preview_options": {"is_disabled": True}}
-    if message.entities:
-        content["entities"] = [entity.to_json() for entity in message.entities]
-    if bubble.message_id is not None:
-        target = {"chat_id": bubble.place.key.chat_id, "message_id": bubble.message_id}
-        return Call("editMessageText", target | content, Cost.MESSAGE, bubble)
-    if bubble.place.reply_to is not None:
-        content["reply_parameters"] = {
-            "message_id": bubble.place.reply_to,
-            "allow_sending_without_reply": True,
-        }
-    return Call("sendMessage", bubble.place.params | content, Cost.MESSAGE, bubble, sends=True)
-
-
-def absorb(call: Call, outcome: Outcome) -> Outcome:
-    """Note on the call's bubble what its outcome tells, and name a harmless refusal for what it is."""
-    if isinstance(outcome, Refused) and "message is not modified" in outcome.description:
-        return Delivered()
-    if call.sends and not isinstance(outcome, Refused):
-        call.bubble.message_id = _message_id(outcome.result) if isinstance(outcome, Delivered) else None
-        call.bubble.lost |= call.bubble.message_id is None
-    if isinstance(outcome, Refused) and _is_gone(call, outcome):
-        call.bubble.message_id = None
-    return outcome
-
-
-def _message_id(result: Any) -> int | None:
-    """The id in a send's answer; one that names none is no reason to fall: the message is on screen all the same."""
-    found = result.get("message_id") if isinstance(result, dict) else None
-    return found if isinstance(found, int) else None
-
-
-_GONE = ("message to edit not found", "message can't be edited", "there is no text in the message to edit")
-
-
-def _is_gone(call: Call, refusal: Refused) -> bool:
-    return call.method == "editMessageText" and any(words in refusal.description for words in _GONE)
-
+MAX_REFUSED = 8
+"""Repetitions of a plain message that was refused for no reason we know: two minutes. It does no harm, and may help."""
 
 MAX_UNKNOWN = 20
 """Repetitions of an edit whose outcome stays unknown: eight minutes at least."""
 
 _BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before the first, the second ... repetition; a long outage stays at the last."""
+
+_TOO_LONG = ("message is too long", "message_too_long", "text is too long", "entities_too_long", "text_too_long")
 
 
 class State(enum.Enum):
@@ -155,55 +56,51 @@ class State(enum.Enum):
     DEAD = "dead"
 
 
-class Delivery:
-    """A lasting message on its way: it gives the next call, and takes its outcome.
+class Errand:
+    """Something lasting that is to be done: it gives the next call, and takes its outcome.
 
-    ``owner`` is the bubble that was committed; a long message's later parts are bubbles of their own.
+    ``owner`` is the bubble that was committed; ``bubble`` the one that the next call is about.
     """
 
-    def __init__(self, bubble: Bubble, message: FormattedText, owner: Bubble) -> None:
+    def __init__(self, bubble: Bubble, owner: Bubble) -> None:
         self.bubble = bubble
         self.owner = owner
         self.state = State.WAITING
         self.not_before = 0.0
         self.reason = ""
-        self._message = message
         self._failures = 0
         self._unknown = 0
 
     def next_call(self) -> Call:
-        return message_call(self.bubble, self._message)
+        raise NotImplementedError
 
-    def settle(self, call: Call, outcome: Outcome, now: float) -> None:
-        """Take the outcome of the call, which `absorb` has seen, and decide what follows."""
+    def settle(self, call: Call, outcome: Outcome, now: float) -> list[Errand]:
+        """Take the outcome of the call, which `absorb` has seen, and decide what follows.
+
+        Returns the errands that have to follow this one at once.
+        """
         if isinstance(outcome, Delivered):
             self.state = State.DELIVERED
-        elif isinstance(outcome, Unknown) and call.sends:
-            self._end(State.UNCERTAIN, outcome.reason)
         elif isinstance(outcome, Unknown):
-            self._repeat_edit(outcome.reason, now)
+            self._settle_unknown(call, outcome.reason, now)
         elif outcome.code == NEVER_LEFT:
             self._back_off(now)
         elif outcome.retry_after is not None:
             self.not_before = now + outcome.retry_after
-        elif not self._mend(call, outcome):
-            self._end(State.DEAD, outcome.description)
+        else:
+            return self._settle_refused(call, outcome, now)
+        return []
 
-    def _mend(self, call: Call, refusal: Refused) -> bool:
-        if _is_gone(call, refusal):
-            return True
-        if refusal.code == 400 and self._message.entities:
-            self._message = self._message.plain
-            return True
-        return False
-
-    def _repeat_edit(self, reason: str, now: float) -> None:
-        """Nobody behind it waits for ever: an edit that never becomes known is given up, however harmless it is."""
+    def _settle_unknown(self, call: Call, reason: str, now: float) -> None:
+        """Nobody behind it waits for ever: what never becomes known is given up, however harmless it is."""
         self._unknown += 1
         if self._unknown >= MAX_UNKNOWN:
             self._end(State.UNCERTAIN, reason)
         else:
             self._back_off(now)
+
+    def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
+        raise NotImplementedError
 
     def _back_off(self, now: float) -> None:
         self.not_before = now + _BACK_OFF[min(self._failures, len(_BACK_OFF) - 1)]
@@ -212,3 +109,119 @@ class Delivery:
     def _end(self, state: State, reason: str) -> None:
         self.state = state
         self.reason = reason
+
+
+class Delivery(Errand):
+    """A message on its way to the screen.
+
+    With ``anew``, what is on screen of it already is replaced and not edited, for an edit makes no sound: the older
+    message is deleted when the new one is there, and becomes it when there can be no new one.
+    """
+
+    def __init__(self, bubble: Bubble, content: Content, owner: Bubble, *, anew: bool = False) -> None:
+        super().__init__(bubble, owner)
+        self._content = content
+        self._anew = anew
+        self._replaces: Bubble | None = None
+        self._copied = False
+        self._behind: list[FormattedText] = []
+        self._turned = False
+        self._refusals = 0
+
+    def next_call(self) -> Call:
+        if self._anew and self.bubble.message_id is not None:
+            self._replaces, self.bubble = self.bubble, attrs.evolve(self.bubble, message_id=None, silent=False)
+        elif self._anew:
+            self.bubble.silent = False
+        self._anew = False
+        if self.bubble.lost and self.bubble.target is None and not self._copied:
+            self._copied = True
+            self._mark_copy()
+        return message_call(self.bubble, self._content)
+
+    def _mark_copy(self) -> None:
+        """Say below it that it is a copy, or, where there is no room for that, behind it."""
+        copy = marked(self._content, SENT_AGAIN)
+        if isinstance(copy, FormattedText) and len(copy.text) > MESSAGE_LIMIT:
+            self._behind = [italic(SENT_AGAIN)]
+        else:
+            self._content = copy
+
+    def settle(self, call: Call, outcome: Outcome, now: float) -> list[Errand]:
+        following = super().settle(call, outcome, now)
+        if self.state is not State.DELIVERED:
+            return following
+        behind = [self._beside(content) for content in self._behind]
+        return [*behind, *([Removal(self._replaces, self.owner)] if self._replaces is not None else [])]
+
+    def _settle_unknown(self, call: Call, reason: str, now: float) -> None:
+        if call.sends:
+            self.not_before = now + PROBE_AFTER
+        else:
+            super()._settle_unknown(call, reason, now)
+
+    def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
+        if is_gone(call, refusal):
+            self._settle_gone()
+        elif refusal.mended:
+            pass
+        elif refusal.code in CAPABILITY_CODES and (forms := _plainer(self._content, refusal)):
+            self._content, *rest = forms
+            return [self._beside(content) for content in rest]
+        elif self._refusals < MAX_REFUSED and not refusal.final:
+            self._refusals += 1
+            self._back_off(now)
+        else:
+            self._settle_hopeless(call, refusal)
+        return []
+
+    def _settle_gone(self) -> None:
+        """An edited message is gone, so it is sent anew; or one of the places where a sent one might be is empty."""
+        if self.bubble.lost and self._replaces is not None:
+            self._replaces.lost = True
+            self._edit_instead()
+        elif self.bubble.lost and self._copied:
+            self._end(State.UNCERTAIN, "no answer to a send, and to a second one")
+
+    def _settle_hopeless(self, call: Call, refusal: Refused) -> None:
+        """The other way is tried, once: to edit what could not be replaced, to replace what could not be edited."""
+        if self._turned or refusal.unreachable:
+            self._end(State.DEAD, refusal.description)
+        elif self._replaces is not None:
+            self._edit_instead()
+        elif not call.sends:
+            self._replaces, self.bubble = self.bubble, attrs.evolve(self.bubble, message_id=None)
+        else:
+            self._end(State.DEAD, refusal.description)
+        self._turned = True
+
+    def _edit_instead(self) -> None:
+        assert self._replaces is not None  # noqa: S101  # what the callers asked
+        self.bubble, self._replaces = self._replaces, None
+
+    def _beside(self, content: Content) -> Delivery:
+        self.owner.unsettled += 1
+        return Delivery(Bubble(self.bubble.place, 0, silent=self.bubble.silent, replies=False), content, self.owner)
+
+
+def _plainer(content: Content, refusal: Refused) -> list[FormattedText]:
+    """What to send instead of refused content, in order; nothing if there is nothing plainer or shorter."""
+    forms = plainer(content)
+    if forms or isinstance(content, RichText):
+        return forms
+    if any(words in refusal.description.lower() for words in _TOO_LONG):
+        return split_message(content, max(len(content.text) // 2, 1)) if len(content.text) > 1 else []
+    return []
+
+
+class Removal(Errand):
+    """A message on its way off the screen, when there is nothing better to do."""
+
+    def next_call(self) -> Call:
+        return delete_call(self.bubble)
+
+    def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
+        """It is gone already, or nobody may take it away."""
+        gone = "not found" in refusal.description
+        self._end(State.DELIVERED if gone else State.DEAD, refusal.description)
+        return []

@@ -6,7 +6,6 @@ Text that the user has seen is kept, whatever happened; the mark is an italic la
 from __future__ import annotations
 
 from triolet.core.conversation import Ending
-from triolet.core.text import FormattedText, is_blank, italic, join
 
 _MARKS = {
     Ending.LENGTH: "✂ cut off: the answer reached its longest",
@@ -19,10 +18,7 @@ _MARKS = {
 NO_ANSWER = "The model gave no answer."
 
 
-def final_message(text: str, ending: Ending, detail: str = "") -> FormattedText:
-    """The message that ends a turn; ``detail`` is added to the mark. It is never empty."""
+def mark_of(ending: Ending, detail: str = "", *, answered: bool) -> str:
+    """The mark of a turn that ended so; ``detail`` is added to it. Without any answer there is always one."""
     mark = " · ".join(part for part in (_MARKS.get(ending, ""), detail.strip()) if part)
-    text = "" if is_blank(text) else text.strip()
-    if not text and not mark:
-        mark = NO_ANSWER
-    return join([FormattedText(text), italic(mark)])
+    return mark if mark or answered else NO_ANSWER

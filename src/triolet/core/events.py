@@ -53,7 +53,31 @@ class Finished:
     reason: FinishReason
 
 
-StreamEvent: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | UsageReported | Finished
+@attrs.frozen
+class TextCompleted:
+    """The whole text since the last tool, as the provider holds it: what counts where a delta was lost or rewritten."""
+
+    text: str
+
+
+@attrs.frozen
+class ToolStarted:
+    """A tool runs from now on; what the model said before is a text of its own."""
+
+    call_id: str
+    name: str
+
+
+@attrs.frozen
+class ToolEnded:
+    """The tool has run, well or not."""
+
+    call_id: str
+
+
+StreamEvent: TypeAlias = (
+    TextDelta | TextCompleted | ReasoningDelta | ToolCallDelta | ToolStarted | ToolEnded | UsageReported | Finished
+)
 
 Batch: TypeAlias = tuple[StreamEvent, ...]
 """The events of one read of the provider's socket: what crosses the memory channel as one value."""

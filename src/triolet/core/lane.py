@@ -4,72 +4,128 @@ Rules:
 
 1. One call of a chat is in flight at a time, because Telegram orders nothing between two of them: a late draft
    would show as a ghost over the final message.
-2. Lasting messages go in the order they were committed, before any interim frame.
-3. A 429 parks the chat until its time, for every call; other chats do not notice.
+2. Lasting messages go in the order they were committed, before any interim frame; removals when nothing lasting waits.
+3. A 429 parks the chat until its time, for every call; other chats do not notice. Afterwards it is called less often.
+4. Who waits for a slot gets it by priority, and among equals in turn: every topic of a chat has its share.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 
+import attrs
+
 from triolet.core.budget import ChatBudget, Cost, Priority
-from triolet.core.delivery import Call, Delivery, Outcome, Refused, State, absorb
+from triolet.core.calls import Bubble, Call, Outcome, Refused, absorb
+from triolet.core.delivery import Delivery, Errand, Removal, State
+
+
+@attrs.frozen(order=True)
+class Ticket:
+    """A place in the queue for a slot; the lowest goes first."""
+
+    priority: Priority
+    number: int
+    cost: Cost = attrs.field(order=False)
 
 
 class Lane:
     def __init__(self, budget: ChatBudget) -> None:
         self._budget = budget
         self._in_flight: Call | None = None
-        self._lasting: deque[Delivery] = deque()
+        self._lasting: deque[Errand] = deque()
+        self._removals: deque[Errand] = deque()
+        self._tickets: set[Ticket] = set()
+        self._numbers = itertools.count()
         self._parked_until = -math.inf
+        self._newest = 0
 
     def __repr__(self) -> str:
         flight = self._in_flight.method if self._in_flight else "idle"
         return f"<Lane {flight}, {len(self._lasting)} lasting>"
 
     @property
-    def has_lasting(self) -> bool:
-        return bool(self._lasting)
+    def has_errands(self) -> bool:
+        return bool(self._lasting or self._removals)
 
     def commit(self, delivery: Delivery) -> None:
         self._lasting.append(delivery)
 
-    def interim_at(self, now: float, cost: Cost, priority: Priority) -> float:
-        """The earliest time for an interim call; ``inf`` while another call or a lasting message goes first."""
+    def remove(self, bubble: Bubble) -> None:
+        """Take the bubble's message off the screen, if it has one when nothing else is under way."""
+        self._removals.append(Removal(bubble, bubble))
+
+    def queue(self, cost: Cost, priority: Priority) -> Ticket:
+        """Wait for a slot from now on."""
+        ticket = Ticket(priority, next(self._numbers), cost)
+        self._tickets.add(ticket)
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """Wait no longer: the slot is there, or not wanted any more."""
+        self._tickets.discard(ticket)
+
+    def slot_at(self, now: float, ticket: Ticket) -> float:
+        """The earliest time for the ticket's call; ``inf`` while something else goes first."""
+        when = self._interim_at(now, ticket)
+        others = (other for other in self._tickets if other < ticket)
+        return math.inf if when <= now and any(self._interim_at(now, other) <= now for other in others) else when
+
+    def _interim_at(self, now: float, ticket: Ticket) -> float:
         if self._in_flight is not None or self._lasting:
             return math.inf
-        return max(self._parked_until, self._budget.free_at(now, cost, priority))
+        return max(self._parked_until, self._budget.free_at(now, ticket.cost, ticket.priority))
 
-    def lasting_at(self, now: float) -> float:
-        """The earliest time for the first lasting message; ``inf`` if there is none or a call is in flight."""
-        if self._in_flight is not None or not self._lasting:
+    def slack(self, now: float, cost: Cost, cadence: float) -> int:
+        """How many calls of that cost the budget takes beyond one every ``cadence`` seconds."""
+        return self._budget.slack(now, cost, cadence)
+
+    def errand_at(self, now: float) -> float:
+        """The earliest time for the next errand, or to see that there is none; ``inf`` while a call is in flight."""
+        if self._in_flight is not None:
             return math.inf
-        free = self._budget.free_at(now, Cost.MESSAGE, Priority.LASTING)
-        return max(free, self._parked_until, self._lasting[0].not_before)
+        self._removals = deque(removal for removal in self._removals if removal.bubble.message_id is not None)
+        if not self.has_errands:
+            return now
+        priority = Priority.LASTING if self._lasting else Priority.COSMETIC
+        free = self._budget.free_at(now, Cost.MESSAGE, priority)
+        return max(free, self._parked_until, self._next.not_before)
 
-    def next_lasting(self) -> Call:
-        return self._lasting[0].next_call()
+    @property
+    def _next(self) -> Errand:
+        return (self._lasting or self._removals)[0]
+
+    def next_errand(self) -> Errand | None:
+        return self._next if self.has_errands else None
 
     def begin(self, call: Call) -> None:
         assert self._in_flight is None, f"{call.method} begun while {self!r}"  # noqa: S101  # rule 1
         self._in_flight = call
-        for allowance in self._budget.allowances(call.cost):
-            allowance.begin()
+        self._budget.begin(call.cost)
 
     def end(self, call: Call, outcome: Outcome, now: float) -> Outcome:
         """The call is over: returns its outcome as its owner is to see it."""
         self._in_flight = None
-        for allowance in self._budget.allowances(call.cost):
-            allowance.end(now)
+        self._budget.end(call.cost, now)
         if isinstance(outcome, Refused) and outcome.retry_after is not None:
             self._parked_until = max(self._parked_until, now + outcome.retry_after)
-        return absorb(call, outcome)
+            self._budget.flooded(now)
+        seen = absorb(call, outcome, max(self._newest, call.bubble.place.newest))
+        self._newest = max(self._newest, call.bubble.message_id or 0)
+        return seen
 
-    def settle(self, call: Call, outcome: Outcome, now: float) -> Delivery | None:
-        """Give the first lasting message its call's outcome; returns it if it is settled now."""
-        delivery = self._lasting[0]
-        delivery.settle(call, outcome, now)
-        if delivery.state is State.WAITING:
-            return None
-        return self._lasting.popleft()
+    def settle(self, errand: Errand, call: Call, outcome: Outcome, now: float) -> bool:
+        """Give an errand its call's outcome; whether it is over."""
+        following = errand.settle(call, outcome, now)
+        queue = self._removals if isinstance(errand, Removal) else self._lasting
+        if errand.state is not State.WAITING:
+            queue.remove(errand)
+        place = 1 if errand.state is State.WAITING else 0
+        for later in reversed(following):
+            if isinstance(later, Removal):
+                self._removals.append(later)
+            else:
+                self._lasting.insert(place, later)
+        return errand.state is not State.WAITING

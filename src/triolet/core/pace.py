@@ -1,11 +1,14 @@
-"""When a window's next frame is due: dense while an answer is young, wider as it grows.
+"""When the next frame of an answer is due: dense while the answer is young, wider as it uses up the budget.
 
-Both machines are asked by `poll` what to do now, and told by `begun` and `ended` what was done. Rules:
+A pace is asked by `poll` what to do now, and told by `begun`, `ended` and `unchanged` what was done. It knows the
+answer by its revision, and never looks at the text. Rules:
 
 1. What the screen shows already is not sent again, but to keep a draft alive.
-2. The first frame is due at once; later ones when their interval is over. Text is bound by the caller when the
-   call begins, so a frame that waited is as fresh as one that did not.
-3. A call that failed counts as made: the next one keeps its distance.
+2. The first frame is due at once; later ones when their spacing is over, which is the wider the less the budget has
+   to spare: the first answer of a chat, and the tenth within a minute, each get a pace that they can keep.
+3. Text is bound by the caller when the call begins, so a frame that waited is as fresh as one that did not. And it
+   begins with its newest word, if that comes within a moment, and not just before it.
+4. A call that failed counts as made: the next one keeps its distance.
 """
 
 from __future__ import annotations
@@ -14,28 +17,59 @@ import math
 
 import attrs
 
-from triolet.core.text import MESSAGE_LIMIT, is_blank, split_place
-
 KEEP_ALIVE = 8.0
 """Seconds between repeats of an unchanged draft. Clients drop one after 30 s, one server is said to set 10."""
+
+MOMENT = 0.04
+"""Seconds that a frame waits for the next word: a model that speaks 25 tokens a second says one."""
 
 TYPING_INTERVAL = 4.5
 """Seconds between chat actions, which last 5 (Bot API, sendChatAction)."""
 
-FIRST_CHARACTERS = 4
-"""An edit-mode answer opens no message for less visible text than this: a message rings, a frame does not."""
+
+@attrs.frozen
+class Spacing:
+    """Seconds between two frames, by how many more the budget takes beyond one every ``cadence`` seconds.
+
+    ``steps`` begin with none: the cadence itself, or a little less. ``least`` is the shortest distance.
+    """
+
+    cadence: float
+    steps: tuple[float, ...]
+    least: float
+
+    def at(self, slack: int) -> float:
+        return max(self.least, self.steps[max(0, min(slack, len(self.steps) - 1))])
+
+
+def draft_spacing(interval: float) -> Spacing:
+    """For drafts at least ``interval`` apart.
+
+    Telegram takes 40 calls in 30 s, so one a second leaves nine to spare. They are spent early, for nobody knows how
+    long an answer will get: a short one gets a frame every quarter of a second, a long one settles, and is dense again
+    when its first frames have left the window. The numbers come from `benchmarks/freshness.py`: of the spacings that
+    never leave a gap of more than a second, these stay closest to the best that is possible for each length.
+    """
+    return Spacing(1.0, (0.96, 0.7, 0.66, 0.62, 0.54, 0.44, 0.26, 0.26, 0.22, 0.18), least=interval)
+
+
+def edit_spacing(interval: float, *, private: bool) -> Spacing:
+    """For edits at least ``interval`` apart.
+
+    A private chat takes one a second for ever, and two more at once. A group takes 20 calls a minute, of which 15 are
+    for frames: one every six seconds leaves five to spare, for the beginning.
+    """
+    if private:
+        return Spacing(1.0, (1.0, 0.6, 0.3), least=interval)
+    return Spacing(6.0, (5.5, 3.8, 2.2, 1.8, 1.0), least=interval)
 
 
 @attrs.frozen
 class Due:
-    """A frame is due. ``urgent`` ones may use the reserve of the budget."""
+    """A frame is due; an ``urgent`` one may use the budget's reserve, a ``repeat`` is sent even if nothing is new."""
 
     urgent: bool
-
-
-@attrs.frozen
-class TypingDue:
-    """The chat action is due."""
+    repeat: bool = False
 
 
 @attrs.frozen
@@ -46,92 +80,75 @@ class Wait:
     newer: bool
 
 
-def draft_text(text: str) -> str:
-    """What a draft shows of an answer: its first message, trimmed as the server trims it."""
-    return "" if is_blank(text) else text[: split_place(text)].strip()
+class FramePace:
+    """The pace of one answer's frames; ``keep_alive`` is the longest time in seconds without one."""
 
-
-def edit_text(text: str, cursor: str) -> str:
-    """What an edit-mode message shows of an unfinished answer."""
-    return text[: split_place(text, MESSAGE_LIMIT - len(cursor))].strip() + cursor
-
-
-class DraftPace:
-    """The pace of one bubble's drafts; ``interval`` is the shortest distance in seconds.
-
-    40 calls in 30 s is what Telegram takes in the long run, and 4 of them are kept for the next answer. Starting at
-    a quarter of a second and widening by an eighth for each second of age up to 1 s spends the other 36 on the first
-    half minute, most of them early: a frame waits for the budget no longer than a reply takes.
-    """
-
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
+    def __init__(self, spacing: Spacing, *, keep_alive: float = math.inf) -> None:
+        self._spacing = spacing
+        self._keep_alive = keep_alive
         self._last_begun = -math.inf
-        self._first_text_at: float | None = None
-        self._shown: str | None = None
-        self._failed = True
+        self._repeat_at = math.inf
+        self._distance = 0.0
+        self._text_shown = False
+        self._seen: int | None = None
+        self._due_with: int | None = None  # the revision that there was when the frame became due
 
-    def poll(self, now: float, text: str) -> Due | Wait:
-        text = draft_text(text)
-        if text == self._shown:
-            keep_alive = self._last_begun + KEEP_ALIVE
-            return Due(urgent=False) if now >= keep_alive else Wait(keep_alive, newer=True)
-        urgent = self._first_text_at is None
-        due = self._last_begun + self._spacing()
-        return Due(urgent) if now >= due else Wait(due, newer=False)
+    @property
+    def cadence(self) -> float:
+        return self._spacing.cadence
 
-    def _spacing(self) -> float:
-        """By the last frame's age, not by now: a time that moves on while it is waited for costs a wake-up each."""
-        if self._first_text_at is None:
-            return self._interval if self._failed else 0.0
-        age = self._last_begun - self._first_text_at
-        return max(self._interval, min(1.0, 0.25 + 0.125 * age))
+    def poll(self, now: float, revision: int) -> Due | Wait:
+        if revision == self._seen:
+            due = self._repeat_at
+            return Due(urgent=False, repeat=True) if now >= due else Wait(due, newer=True)
+        due = self._last_begun + self._distance
+        if now < due:
+            return Wait(due, newer=False)
+        if self._waits_for_word(now, revision):
+            return Wait(due + MOMENT, newer=True)
+        return Due(urgent=not self._text_shown)
+
+    def _waits_for_word(self, now: float, revision: int) -> bool:
+        """Whether the frame is worth a moment more; the first one is not, for there is nothing on screen."""
+        if not self._text_shown or now >= self._last_begun + self._distance + MOMENT:
+            return False
+        self._due_with = revision if self._due_with is None else self._due_with
+        return revision == self._due_with
 
     def begun(self, now: float) -> None:
         self._last_begun = now
+        self._due_with = None
+        self._repeat_at = now + self._keep_alive
 
-    def ended(self, text: str, *, shown: bool) -> None:
-        self._failed = not shown
-        if not shown:
-            return
-        self._shown = draft_text(text)
-        if self._shown and self._first_text_at is None:
-            self._first_text_at = self._last_begun
+    def ended(self, revision: int, *, shown: bool, text: bool, slack: int) -> None:
+        """The frame of that revision was ``shown`` or not; without ``text`` it was only a sign of life.
+
+        ``slack`` is what the budget has to spare now, beyond the cadence of the spacing.
+        """
+        waits_for_text = shown and not text and not self._text_shown
+        self._distance = 0.0 if waits_for_text else self._spacing.at(slack)
+        if shown:
+            self._seen = revision
+            self._text_shown = self._text_shown or text
+
+    def unchanged(self, revision: int) -> None:
+        """A frame of that revision would look like the last one, or like nothing."""
+        self._seen = revision
 
 
-class EditPace:
-    """The pace of one bubble's message and of the chat's typing sign; ``interval`` in seconds."""
+class TypingPace:
+    """The pace of a chat's typing sign."""
 
-    def __init__(self, interval: float, cursor: str) -> None:
-        self._interval = interval
-        self._cursor = cursor
-        self._last_begun = -math.inf
-        self._typing_at = -math.inf
-        self._shown: str | None = None
+    def __init__(self) -> None:
+        self._due = -math.inf
 
-    def poll(self, now: float, text: str) -> Due | TypingDue | Wait:
-        if now >= self._typing_at + TYPING_INTERVAL:
-            return TypingDue()
-        typing = self._typing_at + TYPING_INTERVAL
-        if not self._worth_showing(edit_text(text, self._cursor)):
-            return Wait(typing, newer=True)
-        due = self._last_begun + self._interval
-        return Due(urgent=self._shown is None) if now >= due else Wait(min(due, typing), newer=False)
-
-    def _worth_showing(self, text: str) -> bool:
-        if self._shown is not None:
-            return text != self._shown
-        return len(text) >= FIRST_CHARACTERS + len(self._cursor)
+    @property
+    def due(self) -> float:
+        return self._due
 
     def typed(self, now: float) -> None:
-        self._typing_at = now
+        self._due = now + TYPING_INTERVAL
 
-    def begun(self, now: float) -> None:
-        self._last_begun = now
-
-    def ended(self, text: str, *, shown: bool) -> None:
-        if not shown:
-            return
-        if self._shown is None:
-            self._typing_at = -math.inf  # a new message takes the typing sign away
-        self._shown = edit_text(text, self._cursor)
+    def taken_away(self) -> None:
+        """A new message takes the sign off the screen."""
+        self._due = -math.inf

@@ -59,7 +59,9 @@ class Preferences(Protocol):
 
     async def get(self, key: ConversationKey, name: str) -> str | None: ...
 
-    async def put(self, key: ConversationKey, name: str, value: str) -> None: ...
+    async def put(self, key: ConversationKey, name: str, value: str, *, finished: Sequence[int] = ()) -> None:
+        """Keep the value and finish the updates that asked for it, in one transaction."""
+        ...
 
 
 class Store(Inbox, History, Preferences, Protocol):

@@ -66,7 +66,7 @@ class RichText:
     """A rich message as ``html``, and the Markdown that it was made of, for whoever has to show it more plainly."""
 
     html: str
-    source: str
+    source: str = attrs.field(eq=False)  # two that look the same are the same
 
 
 Content: TypeAlias = FormattedText | RichText

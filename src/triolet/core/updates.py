@@ -1,7 +1,7 @@
 """Updates of the Bot API, as the conversation understands them.
 
-Sources: https://core.telegram.org/bots/api#update and #messagegenerationstopped. What is malformed or of no use
-becomes `Ignored` with the reason: an update must never stop the poller.
+Sources: https://core.telegram.org/bots/api#update, #callbackquery and #messagegenerationstopped. What is malformed or
+of no use becomes `Ignored` with the reason: an update must never stop the poller.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Annotated, Literal, TypeAlias
 import attrs
 import msgspec
 
-from triolet.core.conversation import ConversationKey
+from triolet.core.conversation import GENERAL, ConversationKey
 from triolet.core.ports import RawUpdate
 from triolet.core.text import utf16_slice
 
-ALLOWED_UPDATES = ("message", "stopped_message_generation")
+ALLOWED_UPDATES = ("message", "callback_query", "stopped_message_generation")
 """What getUpdates asks for: exactly what `parse_update` understands."""
 
 
@@ -31,7 +31,7 @@ class BotIdentity:
 class Incoming:
     """A message for the bot. In a group, ``addressed`` says that it mentions or answers the bot.
 
-    ``text`` is empty for anything that is not text.
+    ``text`` is empty for anything that is not text; ``forum`` says that the chat has topics.
     """
 
     update_id: int
@@ -41,6 +41,7 @@ class Incoming:
     private: bool
     addressed: bool
     text: str
+    forum: bool = False
 
 
 @attrs.frozen
@@ -53,12 +54,24 @@ class StopPressed:
 
 
 @attrs.frozen
+class ButtonPressed:
+    """A button under a message was pressed: ``query_id`` has to be answered, ``data`` is what the button carries."""
+
+    update_id: int
+    query_id: str
+    key: ConversationKey
+    message_id: int
+    user_id: int
+    data: str
+
+
+@attrs.frozen
 class Ignored:
     update_id: int
     why: str
 
 
-Update: TypeAlias = Incoming | StopPressed | Ignored
+Update: TypeAlias = Incoming | StopPressed | ButtonPressed | Ignored
 
 
 _Id: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -73,6 +86,7 @@ class _User(msgspec.Struct):
 class _Chat(msgspec.Struct):
     id: _Id
     type: Literal["private", "group", "supergroup", "channel"]
+    is_forum: bool = False
 
 
 class _Entity(msgspec.Struct):
@@ -103,8 +117,25 @@ class _Stopped(msgspec.Struct):
     message_thread_id: _Id | None = None
 
 
+class _Shown(msgspec.Struct):
+    """The message under which a button is; of one that is too old, only this much is told."""
+
+    message_id: _Id
+    chat: _Chat
+    message_thread_id: _Id | None = None
+    is_topic_message: bool = False
+
+
+class _Query(msgspec.Struct):
+    id: str
+    from_: _User = msgspec.field(name="from")
+    message: _Shown | None = None
+    data: str = ""
+
+
 class _Update(msgspec.Struct):
     message: _Message | None = None
+    callback_query: _Query | None = None
     stopped_message_generation: _Stopped | None = None
 
 
@@ -115,6 +146,8 @@ def parse_update(raw: RawUpdate, bot: BotIdentity) -> Update:
         update = msgspec.convert(raw, _Update)
         if update.message is not None:
             return _message(update_id, update.message, bot)
+        if update.callback_query is not None:
+            return _pressed(update_id, update.callback_query)
         if update.stopped_message_generation is not None:
             return _stopped(update_id, update.stopped_message_generation)
     except (msgspec.ValidationError, ValueError) as error:
@@ -128,17 +161,33 @@ def _message(update_id: int, message: _Message, bot: BotIdentity) -> Update:
         return Ignored(update_id, "not from a person")
     if message.chat.type == "channel":
         return Ignored(update_id, "from a channel")
-    # A reply in a group without topics carries a thread id too; only topics are conversations of their own.
-    thread_id = message.message_thread_id if message.is_topic_message else None
     return Incoming(
         update_id,
-        ConversationKey(message.chat.id, thread_id),
+        _key(message.chat, message.message_thread_id, is_topic=message.is_topic_message),
         user_id=sender.id,
         message_id=message.message_id,
         private=message.chat.type == "private",
         addressed=_is_addressed(message, bot),
         text=_without_mention(message, bot),
+        forum=message.chat.is_forum,
     )
+
+
+def _key(chat: _Chat, thread_id: int | None, *, is_topic: bool) -> ConversationKey:
+    """A reply in a group without topics carries a thread id too; only topics are conversations of their own.
+
+    General is the chat itself: messages into it are sent without a thread.
+    """
+    general = chat.type == "supergroup" and thread_id == GENERAL
+    return ConversationKey(chat.id, thread_id if is_topic and not general else None)
+
+
+def _pressed(update_id: int, query: _Query) -> Update:
+    shown = query.message
+    if shown is None:
+        return Ignored(update_id, "a button of no message of ours")
+    key = _key(shown.chat, shown.message_thread_id, is_topic=shown.is_topic_message)
+    return ButtonPressed(update_id, query.id, key, shown.message_id, query.from_.id, query.data)
 
 
 def _stopped(update_id: int, stopped: _Stopped) -> Update:

@@ -85,8 +85,8 @@ class SqliteStore:
     async def get(self, key: ConversationKey, name: str) -> str | None:
         return await self._run(_get, (*_columns(key), name))
 
-    async def put(self, key: ConversationKey, name: str, value: str) -> None:
-        await self._run(_put, (*_columns(key), name, render_json(value)))
+    async def put(self, key: ConversationKey, name: str, value: str, *, finished: Sequence[int] = ()) -> None:
+        await self._run(_put, (*_columns(key), name, render_json(value)), list(finished))
 
     async def prune(self) -> None:
         """Forget the ids of updates finished long ago, but never those of the newest ones."""
@@ -150,9 +150,10 @@ def _get(connection: sqlite3.Connection, key: tuple[int, int, str]) -> str | Non
     return None if row is None else json.loads(row[0])
 
 
-def _put(connection: sqlite3.Connection, row: tuple[int, int, str, str]) -> None:
+def _put(connection: sqlite3.Connection, row: tuple[int, int, str, str], finished: list[int]) -> None:
     with transaction(connection):
         connection.execute("INSERT OR REPLACE INTO preference VALUES (?, ?, ?, ?)", row)
+        _finish_within(connection, finished)
 
 
 def _prune(connection: sqlite3.Connection, before: float, keep: int) -> None:

@@ -189,7 +189,12 @@ def _refusal(method: str, status: int, answer: dict[str, Any], redact: Callable[
         return Unauthorized(method, code, description)
     if code == 409:
         return Conflict(method, code, description)
-    return TelegramError(method, code, description)
+    return TelegramError(method, code, description, migrate_to=_migrate_to(answer.get("parameters")))
+
+
+def _migrate_to(parameters: Any) -> int | None:
+    chat_id = parameters.get("migrate_to_chat_id") if isinstance(parameters, dict) else None
+    return chat_id if type(chat_id) is int else None
 
 
 def _retry_after(parameters: Any) -> float:

@@ -10,6 +10,7 @@ What a turn does with it::
     outcome = await outbox.show(draft_call(bubble, text))        # bound to the newest text, sent at once
     outbox.commit(bubble, message)                               # synchronous: delivered in the outbox's own time
     await outbox.wait_settled(bubble)                            # delivered, or known to be impossible
+    outbox.remove(bubble)                                        # taken off the screen, when there is time for it
 """
 
 from __future__ import annotations
@@ -18,26 +19,18 @@ import math
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import structlog
 import trio
 
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
-from triolet.core.delivery import (
-    NEVER_LEFT,
-    Bubble,
-    Call,
-    Delivered,
-    Delivery,
-    Outcome,
-    Place,
-    Refused,
-    State,
-    Unknown,
-)
+from triolet.core.calls import NEVER_LEFT, Bubble, Call, Delivered, Outcome, Place, Refused, Unknown
+from triolet.core.content import blank
+from triolet.core.delivery import Delivery, Errand, Removal, State
 from triolet.core.lane import Lane
-from triolet.core.text import FormattedText, is_blank, split_message
+from triolet.core.text import Content, FormattedText, split_message
 from triolet.errors import TelegramError, TelegramOutcomeUnknown, TelegramUnreachable, TooManyRequests
 from triolet.telegram.client import CALL_TIMEOUT, DRAFT_TIMEOUT, BotApi
 
@@ -70,7 +63,7 @@ class _ChatLane:
     delivering: bool = False
 
     async def wait_idle(self) -> None:
-        await _wait_for(self, _once(lambda: not self.lane.has_lasting))
+        await _wait_for(self, _once(lambda: not self.lane.has_errands))
 
 
 @attrs.define(eq=False)
@@ -91,16 +84,28 @@ class Outbox:
         self._overall = open_overall()
         self._chats: dict[int, _ChatLane] = {}
 
-    def open_bubble(self, place: Place) -> Bubble:
-        """A message to be; its draft id is used for no other."""
-        bubble = Bubble(place, self._next_draft_id)
+    def open_bubble(self, place: Place, *, silent: bool = False, replies: bool = True) -> Bubble:
+        """A message to be; its draft id is used for no other. ``silent`` and ``replies`` are `Bubble`'s."""
+        return Bubble(place, self.draw_draft_id(), silent=silent, replies=replies)
+
+    def draw_draft_id(self) -> int:
+        """A draft id that is used for nothing else."""
         self._next_draft_id += 1
-        return bubble
+        return self._next_draft_id - 1
 
     async def wait_slot(self, bubble: Bubble, cost: Cost, priority: Priority) -> None:
         """Returns when an interim call of that cost may begin; make it before the next checkpoint."""
         chat = self._chat(bubble)
-        await _wait_for(chat, lambda now: chat.lane.interim_at(now, cost, priority))
+        ticket = chat.lane.queue(cost, priority)
+        try:
+            await _wait_for(chat, partial(chat.lane.slot_at, ticket=ticket))
+        finally:
+            chat.lane.leave(ticket)
+            chat.change.announce()
+
+    def slack(self, bubble: Bubble, cost: Cost, cadence: float) -> int:
+        """How many calls of that cost its chat takes now, beyond one every ``cadence`` seconds."""
+        return self._chat(bubble).lane.slack(trio.current_time(), cost, cadence)
 
     async def show(self, call: Call) -> Outcome:
         """Make an interim call in a slot just waited for. Cancelling ends the waiting, not the call."""
@@ -108,18 +113,40 @@ class Outbox:
         await flight.landed.wait()
         return flight.outcome
 
-    def commit(self, bubble: Bubble, message: FormattedText) -> None:
-        """Make the bubble show this message for good, in as many parts as it takes, in order.
+    def commit(self, bubble: Bubble, content: Content, *, anew: bool = False) -> None:
+        """Make the bubble show this for good, in as many messages as it takes, in order.
 
-        No frame of it may be shown from now on.
+        No frame of it may be shown from now on. With ``anew`` the last of them is a new message, which rings and
+        takes the place of what is on screen of the bubble.
         """
         chat = self._chat(bubble)
+        parts: list[Content] = [*split_message(content)] if isinstance(content, FormattedText) else [content]
         # A part of white space alone would be refused, and shows nothing.
-        parts = [part for part in split_message(message) if not is_blank(part.text)]
-        for number, part in enumerate(parts):
+        parts = [part for part in parts if not blank(part)]
+        for part in parts:
+            target = bubble if part is parts[0] else self.open_bubble(bubble.place, silent=bubble.silent, replies=False)
             bubble.unsettled += 1
-            target = bubble if number == 0 else self.open_bubble(bubble.place)
-            chat.lane.commit(Delivery(target, part, owner=bubble))
+            chat.lane.commit(Delivery(target, part, owner=bubble, anew=anew and part is parts[-1]))
+        self._start_delivering(chat)
+
+    def remove(self, bubble: Bubble) -> None:
+        """Take the bubble's message off the screen, as soon as nothing else wants to go."""
+        chat = self._chat(bubble)
+        chat.lane.remove(bubble)
+        self._start_delivering(chat)
+
+    def answer_press(self, query_id: str, text: str = "") -> None:
+        """Tell who pressed a button that it was heard, with a line of text or without."""
+        params = {"callback_query_id": query_id} | ({"text": text} if text else {})
+        self._nursery.start_soon(self._answer_press, params)
+
+    async def _answer_press(self, params: dict[str, str]) -> None:
+        try:
+            await self._api.call("answerCallbackQuery", params)
+        except (TelegramError, TelegramUnreachable, TelegramOutcomeUnknown) as error:
+            log.debug("outbox.press_unanswered", problem=str(error))
+
+    def _start_delivering(self, chat: _ChatLane) -> None:
         if not chat.delivering:
             chat.delivering = True
             self._nursery.start_soon(self._deliver, chat)
@@ -150,7 +177,7 @@ class Outbox:
     async def _fly(self, chat: _ChatLane, call: Call, flight: _Flight) -> None:
         outcome = await self._attempt(call)
         # Frames wait for a reply as soon as only the reserve is left, in whatever chat it comes.
-        saturated = self._overall.free_at(0.0, reserve=False) == math.inf
+        saturated = self._overall.free_at(0.0, Priority.COSMETIC) == math.inf
         flight.outcome = chat.lane.end(call, outcome, trio.current_time())
         flight.landed.set()
         _announce(self._chats.values() if saturated else [chat])
@@ -163,24 +190,34 @@ class Outbox:
             log.warning("outbox.flood", method=call.method, retry_after=error.retry_after)
             return Refused(error.code, error.description, error.retry_after)
         except TelegramError as error:
-            return Refused(error.code, error.description)
+            return Refused(error.code, error.description, migrate_to=error.migrate_to)
         except TelegramUnreachable as error:
             return Refused(NEVER_LEFT, str(error))
         except TelegramOutcomeUnknown as error:
             return Unknown(str(error))
 
     async def _deliver(self, chat: _ChatLane) -> None:
-        while chat.lane.has_lasting:
-            await _wait_for(chat, chat.lane.lasting_at)
-            call = chat.lane.next_lasting()
+        while chat.lane.has_errands:
+            await _wait_for(chat, chat.lane.errand_at)
+            errand = chat.lane.next_errand()
+            if errand is None:
+                continue
+            call = errand.next_call()
             flight = self._begin(chat, call)
             await flight.landed.wait()
-            settled = chat.lane.settle(call, flight.outcome, trio.current_time())
-            if settled is not None:
-                settled.owner.unsettled -= 1
-                _report(settled)
-                chat.change.announce()
+            if chat.lane.settle(errand, call, flight.outcome, trio.current_time()):
+                _close(errand)
+            chat.change.announce()
         chat.delivering = False
+
+
+def _close(errand: Errand) -> None:
+    if isinstance(errand, Removal):
+        return
+    errand.owner.unsettled -= 1
+    if errand.state is not State.DELIVERED:
+        chat_id = errand.bubble.place.key.chat_id
+        log.error("outbox.undelivered", state=errand.state.value, chat_id=chat_id, reason=errand.reason)
 
 
 async def _wait_for(chat: _ChatLane, free_at: Callable[[float], float]) -> None:
@@ -198,13 +235,6 @@ def _once(condition: Callable[[], bool]) -> Callable[[float], float]:
 def _announce(chats: Iterable[_ChatLane]) -> None:
     for chat in chats:
         chat.change.announce()
-
-
-def _report(delivery: Delivery) -> None:
-    if delivery.state is State.DELIVERED:
-        return
-    chat_id = delivery.bubble.place.key.chat_id
-    log.error("outbox.undelivered", state=delivery.state.value, chat_id=chat_id, reason=delivery.reason)
 
 
 @asynccontextmanager

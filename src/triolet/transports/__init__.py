@@ -1,15 +1,17 @@
 """THE WINDOWS: how an answer is shown.
 
 A `Screen` is where a chat happens: Telegram, or a terminal. For each answer it opens a `Transport`, which one task
-runs for as long as the answer grows. A transport never ends by itself: the answer's end, a stop, a fallback are
-cancelled scopes. What is to stay is committed, synchronously, after the transport's task has ended.
+runs for as long as the answer grows. The answer's end, a stop, a fallback are cancelled scopes; a transport ends by
+itself only when nobody can see anything any more. What is to stay is committed, synchronously, when its task is over.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from triolet.core.delivery import Place
+from triolet.core.calls import Place
+from triolet.core.coalescer import Frame
+from triolet.core.commands import StreamMode
 from triolet.core.text import FormattedText
 from triolet.transports.latest import Latest
 
@@ -18,23 +20,36 @@ class Transport(Protocol):
     """One answer's way to the eye."""
 
     async def run(self, latest: Latest) -> None:
-        """Show the newest text again and again, until cancelled."""
+        """Show the newest text again and again, until cancelled, or until nobody can see it."""
         ...
 
-    def commit(self, message: FormattedText) -> None:
-        """What stays on the screen: called once, when `run` has ended."""
+    def commit(self, frame: Frame, mark: str) -> None:
+        """What stays on the screen: the answer, and a mark of how it ended. Called once, when `run` has ended.
+
+        Where both are empty, nothing stays.
+        """
         ...
 
     def shows_draft(self, draft_id: int) -> bool:
         """Whether this answer is what a native Stop button with that id belongs to."""
         ...
 
+    def shows_message(self, message_id: int) -> bool:
+        """Whether that message is the one in which this answer grows."""
+        ...
+
 
 class Screen(Protocol):
     """Where a conversation is shown."""
 
-    def open_transport(self, place: Place) -> Transport: ...
+    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> Transport:
+        """For an answer as the chat wants it; ``button`` is the callback data of what stops it."""
+        ...
 
     def notify(self, place: Place, message: FormattedText) -> None:
         """Show a message of the bot's own, once and for good."""
+        ...
+
+    def answer_press(self, query_id: str, text: str) -> None:
+        """Tell who pressed a button that it was heard; an empty text says only that."""
         ...

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from triolet.core.delivery import Place
+from triolet.core.calls import Place
+from triolet.core.coalescer import Frame
+from triolet.core.commands import StreamMode
 from triolet.core.text import FormattedText
 from triolet.transports.latest import Latest
 from triolet.transports.terminal import Terminal
@@ -20,14 +22,17 @@ class ConsoleTransport:
     async def run(self, latest: Latest) -> None:
         while True:
             frame = latest.take_frame()
-            self._grow(frame.text.strip())
+            self._grow(_whole(frame))
             await latest.wait_newer(frame, math.inf)
 
-    def commit(self, message: FormattedText) -> None:
-        self._grow(message.text)
+    def commit(self, frame: Frame, mark: str) -> None:
+        self._grow("\n\n".join(part for part in (_whole(frame), mark) if part))
         self._terminal.write("\n" + PROMPT)
 
     def shows_draft(self, draft_id: int) -> bool:
+        return False
+
+    def shows_message(self, message_id: int) -> bool:
         return False
 
     def _grow(self, text: str) -> None:
@@ -36,14 +41,22 @@ class ConsoleTransport:
         self._written = text
 
 
+def _whole(frame: Frame) -> str:
+    """All segments of the answer."""
+    return "\n\n".join(text for segment in (*frame.before, frame.text) if (text := segment.strip()))
+
+
 class ConsoleScreen:
     """One person's terminal."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
 
-    def open_transport(self, place: Place) -> ConsoleTransport:
+    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> ConsoleTransport:
         return ConsoleTransport(self._terminal)
 
     def notify(self, place: Place, message: FormattedText) -> None:
         self._terminal.write(message.text + "\n" + PROMPT)
+
+    def answer_press(self, query_id: str, text: str) -> None:
+        """There are no buttons in a terminal."""

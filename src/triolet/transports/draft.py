@@ -8,36 +8,34 @@ from __future__ import annotations
 
 import trio
 
-from triolet.core.budget import Cost, Priority
-from triolet.core.delivery import CAPABILITY_CODES, Bubble, Delivered, Outcome, Refused, draft_call
-from triolet.core.pace import DraftPace, Wait, draft_text
-from triolet.telegram.outbox import Outbox
-from triolet.transports.latest import Latest
+from triolet.core.calls import CAPABILITY_CODES, Delivered, Outcome, Refused, draft_call
+from triolet.transports.answer import GrowingAnswer
+from triolet.transports.frames import Frames
 
 MAX_FAILURES = 3
 """Failures in a row after which drafts are given up for this answer. A 429 is a wait, not a failure."""
 
 
-async def run_draft_window(
-    outbox: Outbox, bubble: Bubble, latest: Latest, pace: DraftPace, *, window: trio.CancelScope
-) -> None:
-    """Show drafts until cancelled; cancels ``window`` itself, for the edit window to take over, if drafts fail."""
+async def run_draft_window(answer: GrowingAnswer, frames: Frames, *, window: trio.CancelScope) -> None:
+    """Show drafts until nobody can see them; cancels ``window`` for the edit window to take over, if drafts fail."""
     failures = 0
     while True:
-        frame = latest.take_frame()
-        command = pace.poll(trio.current_time(), frame.text)
-        if isinstance(command, Wait):
-            await (latest.wait_newer(frame, command.until) if command.newer else trio.sleep_until(command.until))
-            continue
-        await outbox.wait_slot(bubble, Cost.DRAFT, Priority.URGENT if command.urgent else Priority.FRAME)
-        frame = latest.take_frame()
-        pace.begun(trio.current_time())
-        outcome = await outbox.show(draft_call(bubble, draft_text(frame.text)))
-        pace.ended(frame.text, shown=isinstance(outcome, Delivered))
-        failures = _count(failures, outcome)
+        content = await frames.wait_content()
+        assert content is not None  # noqa: S101  # it was asked without a limit of time
+        call = draft_call(answer.bubble, content)
+        outcome = await frames.show(call, content)
+        if isinstance(outcome, Refused) and outcome.unreachable:
+            return
+        if not (call.formatted and _is_refused(outcome) and answer.grow_plainer(content)):
+            failures = _count(failures, outcome)
         if failures >= MAX_FAILURES:
             window.cancel(reason="fallback")
             await trio.lowlevel.checkpoint()
+
+
+def _is_refused(outcome: Outcome) -> bool:
+    """Whether the next draft would meet the same."""
+    return isinstance(outcome, Refused) and outcome.code in CAPABILITY_CODES and not outcome.mended
 
 
 def _count(failures: int, outcome: Outcome) -> int:
@@ -45,6 +43,4 @@ def _count(failures: int, outcome: Outcome) -> int:
         return 0
     if isinstance(outcome, Refused) and outcome.retry_after is not None:
         return failures
-    if isinstance(outcome, Refused) and outcome.code in CAPABILITY_CODES:
-        return MAX_FAILURES
-    return failures + 1
+    return MAX_FAILURES if _is_refused(outcome) else failures + 1

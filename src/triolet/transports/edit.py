@@ -1,7 +1,7 @@
 """The edit window: the answer as a message that is edited as it grows, for chats without drafts.
 
 While nothing is on screen, and as long as the answer grows, the chat shows that the bot is typing. A text under way
-ends with the cursor; the commit takes it away.
+ends with the cursor, and has a button that stops it; the commit takes both away.
 """
 
 from __future__ import annotations
@@ -9,46 +9,64 @@ from __future__ import annotations
 import trio
 
 from triolet.core.budget import Cost, Priority
-from triolet.core.delivery import Bubble, Delivered, message_call, typing_call
-from triolet.core.pace import Due, EditPace, TypingDue, Wait, edit_text
-from triolet.core.text import FormattedText
+from triolet.core.calls import CAPABILITY_CODES, Call, Refused, message_call, typing_call
+from triolet.core.content import followed
+from triolet.core.pace import TypingPace
+from triolet.core.text import Content
 from triolet.telegram.outbox import Outbox
-from triolet.transports.latest import Latest
+from triolet.transports.answer import GrowingAnswer
+from triolet.transports.frames import Frames
+
+FIRST_CHARACTERS = 4
+"""An edit-mode answer opens no message for less visible text than this: a message moves the chat, a frame does not."""
+
+SHED_AFTER = 0.5
+"""Seconds that a chat action waits for its slot; then it is left out."""
 
 
-async def run_edit_window(outbox: Outbox, bubble: Bubble, latest: Latest, pace: EditPace, *, cursor: str) -> None:
-    """Show edits until cancelled."""
-    while not bubble.lost:
-        frame = latest.take_frame()
-        command = pace.poll(trio.current_time(), frame.text)
-        if isinstance(command, Wait):
-            await (latest.wait_newer(frame, command.until) if command.newer else trio.sleep_until(command.until))
-        elif isinstance(command, TypingDue):
-            await _type(outbox, bubble, pace)
-        else:
-            await _edit(outbox, bubble, latest, pace, command, cursor)
-    # A message may be on screen whose id nobody knows: a second one would double it.
-    await trio.sleep_forever()
-
-
-async def run_typing_window(outbox: Outbox, bubble: Bubble, pace: EditPace) -> None:
-    """Only the typing sign, until cancelled: the answer is shown when it is whole."""
+async def run_edit_window(
+    outbox: Outbox, answer: GrowingAnswer, frames: Frames, typing: TypingPace, *, cursor: str, button: str
+) -> None:
+    """Show edits until nobody can see them."""
     while True:
-        await _type(outbox, bubble, pace)
-        wait = pace.poll(trio.current_time(), "")
-        if isinstance(wait, Wait):
-            await trio.sleep_until(wait.until)
+        content = None if _is_hidden(answer) else await frames.wait_content(until=typing.due)
+        if content is None:
+            await trio.sleep_until(typing.due)
+            await _type(outbox, answer, typing)
+            continue
+        call = _call(answer, content, cursor, button)
+        outcome = await frames.show(call, content)
+        if call.sends:
+            typing.taken_away()
+        if isinstance(outcome, Refused) and outcome.unreachable:
+            return
+        if call.formatted and isinstance(outcome, Refused) and outcome.code in CAPABILITY_CODES:
+            answer.grow_plainer(content)
 
 
-async def _type(outbox: Outbox, bubble: Bubble, pace: EditPace) -> None:
-    await outbox.wait_slot(bubble, Cost.DRAFT, Priority.FRAME)
-    pace.typed(trio.current_time())
-    await outbox.show(typing_call(bubble))
+def _is_hidden(answer: GrowingAnswer) -> bool:
+    """Whether a message may be on screen whose id nobody knows: a second one would double it."""
+    return answer.bubble.lost and answer.bubble.target is None
 
 
-async def _edit(outbox: Outbox, bubble: Bubble, latest: Latest, pace: EditPace, due: Due, cursor: str) -> None:
-    await outbox.wait_slot(bubble, Cost.MESSAGE, Priority.URGENT if due.urgent else Priority.FRAME)
-    frame = latest.take_frame()
-    pace.begun(trio.current_time())
-    outcome = await outbox.show(message_call(bubble, FormattedText(edit_text(frame.text, cursor))))
-    pace.ended(frame.text, shown=isinstance(outcome, Delivered))
+def _call(answer: GrowingAnswer, content: Content, cursor: str, button: str) -> Call:
+    """The first frame of a message has no cursor: its answer may get lost, and what cannot be edited stays as it is."""
+    opened = answer.bubble.message_id is not None
+    return message_call(answer.bubble, followed(content, cursor) if opened else content, button=button)
+
+
+async def run_typing_window(outbox: Outbox, answer: GrowingAnswer, typing: TypingPace) -> None:
+    """Only the typing sign, until nobody can see it: the answer is shown when it is whole."""
+    while await _type(outbox, answer, typing):  # noqa: ASYNC110  # by the clock, and nothing else
+        await trio.sleep_until(typing.due)
+
+
+async def _type(outbox: Outbox, answer: GrowingAnswer, typing: TypingPace) -> bool:
+    """Show the typing sign, if there is room for it soon; False if nobody could see it."""
+    with trio.move_on_after(SHED_AFTER):
+        await outbox.wait_slot(answer.bubble, Cost.DRAFT, Priority.COSMETIC)
+        typing.typed(trio.current_time())
+        outcome = await outbox.show(typing_call(answer.bubble))
+        return not (isinstance(outcome, Refused) and outcome.unreachable)
+    typing.typed(trio.current_time())
+    return True

@@ -3,59 +3,82 @@
 Each window runs in a cancel scope of its own. When drafts turn out to be impossible, their window cancels that scope;
 the frame wait, the keep-alive and the call's waiting end with it, and the edit window goes on in the same task, from
 the same coalescer, in the same bubble. Only this answer changes: the next one tries drafts again.
+
+Which message rings: an edit makes no sound, so an answer that is edited as it grows grows in silence, and its last
+message is sent anew and takes the place of the one that was edited: the phone rings once, when there is something to
+read. With ``notify = "first"`` the first message rings instead, and nothing is sent twice.
 """
 
 from __future__ import annotations
 
+import attrs
 import structlog
 import trio
 
 from triolet.config import StreamingSettings
-from triolet.core.delivery import Bubble, Place
-from triolet.core.pace import DraftPace, EditPace
+from triolet.core.budget import Cost
+from triolet.core.calls import Place
+from triolet.core.coalescer import Frame
+from triolet.core.commands import StreamMode
+from triolet.core.pace import KEEP_ALIVE, FramePace, TypingPace, draft_spacing, edit_spacing
 from triolet.core.text import FormattedText
 from triolet.telegram.outbox import Outbox
+from triolet.transports.answer import GrowingAnswer
 from triolet.transports.draft import run_draft_window
-from triolet.transports.edit import run_edit_window, run_typing_window
+from triolet.transports.edit import FIRST_CHARACTERS, run_edit_window, run_typing_window
+from triolet.transports.frames import Frames
 from triolet.transports.latest import Latest
 
 log = structlog.get_logger()
 
-GROUP_EDIT_INTERVAL = 4.0
-"""Seconds between edits in a group at best: 15 of its 20 calls a minute, the rest is for lasting messages."""
-
 
 class TelegramTransport:
-    def __init__(self, outbox: Outbox, bubble: Bubble, settings: StreamingSettings) -> None:
+    def __init__(self, outbox: Outbox, place: Place, settings: StreamingSettings, button: str) -> None:
         self._outbox = outbox
-        self._bubble = bubble
+        self._place = place
         self._settings = settings
+        self._button = button
+        self._answer = GrowingAnswer(outbox, place, settings)
 
     async def run(self, latest: Latest) -> None:
         if not self._settings.enabled:
-            await run_typing_window(self._outbox, self._bubble, self._edit_pace())
-        if self._bubble.place.private and self._settings.transport != "edit":
-            await self._run_drafts(latest)
-        await run_edit_window(self._outbox, self._bubble, latest, self._edit_pace(), cursor=self._settings.cursor)
+            await run_typing_window(self._outbox, self._answer, TypingPace())
+        elif not (self._place.private and self._settings.transport != "edit") or await self._run_drafts(latest):
+            await self._run_edits(latest)
 
-    async def _run_drafts(self, latest: Latest) -> None:
-        """Returns only when drafts failed."""
-        pace = DraftPace(self._settings.draft_interval)
+    async def _run_drafts(self, latest: Latest) -> bool:
+        """Returns when drafts failed, or, with False, when nobody can see anything."""
+        pace = FramePace(draft_spacing(self._settings.draft_interval), keep_alive=KEEP_ALIVE)
+        frames = Frames(self._outbox, self._answer, latest, pace, Cost.DRAFT)
         with trio.CancelScope() as window:
-            await run_draft_window(self._outbox, self._bubble, latest, pace, window=window)
-        log.warning("transport.fallback", chat_id=self._bubble.place.key.chat_id, to="edit")
+            await run_draft_window(self._answer, frames, window=window)
+        if window.cancelled_caught:
+            log.warning("transport.fallback", chat_id=self._place.key.chat_id, to="edit")
+        return window.cancelled_caught
 
-    def _edit_pace(self) -> EditPace:
-        interval = self._settings.edit_interval
-        if not self._bubble.place.private:
-            interval = max(interval, GROUP_EDIT_INTERVAL)
-        return EditPace(interval, self._settings.cursor)
+    async def _run_edits(self, latest: Latest) -> None:
+        pace = FramePace(edit_spacing(self._settings.edit_interval, private=self._place.private))
+        frames = Frames(self._outbox, self._answer, latest, pace, Cost.MESSAGE, least=FIRST_CHARACTERS)
+        cursor = self._settings.cursor
+        await run_edit_window(self._outbox, self._answer, frames, TypingPace(), cursor=cursor, button=self._button)
 
-    def commit(self, message: FormattedText) -> None:
-        self._outbox.commit(self._bubble, message)
+    def commit(self, frame: Frame, mark: str) -> None:
+        self._answer.commit(frame, mark)
 
     def shows_draft(self, draft_id: int) -> bool:
-        return self._bubble.draft_id == draft_id
+        return self._answer.has_draft(draft_id)
+
+    def shows_message(self, message_id: int) -> bool:
+        return self._answer.has_message(message_id)
+
+
+def _as_wanted(settings: StreamingSettings, mode: StreamMode) -> StreamingSettings:
+    """A chat chooses how its answers grow, and that they don't; what is configured not to grow stays so."""
+    if mode == "auto":
+        return settings
+    if mode == "off":
+        return attrs.evolve(settings, enabled=False)
+    return attrs.evolve(settings, transport=mode)
 
 
 class TelegramScreen:
@@ -65,8 +88,11 @@ class TelegramScreen:
         self._outbox = outbox
         self._settings = settings
 
-    def open_transport(self, place: Place) -> TelegramTransport:
-        return TelegramTransport(self._outbox, self._outbox.open_bubble(place), self._settings)
+    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> TelegramTransport:
+        return TelegramTransport(self._outbox, place, _as_wanted(self._settings, mode), button)
 
     def notify(self, place: Place, message: FormattedText) -> None:
         self._outbox.commit(self._outbox.open_bubble(place), message)
+
+    def answer_press(self, query_id: str, text: str = "") -> None:
+        self._outbox.answer_press(query_id, text)

@@ -1,0 +1,94 @@
+"""An answer as messages: what of it is whole is committed, what is live is shown, in one bubble after the other.
+
+Both windows of an answer look at the same `GrowingAnswer`, so that a fallback goes on where the other one stopped.
+"""
+
+from __future__ import annotations
+
+from triolet.config import StreamingSettings
+from triolet.core.calls import Bubble, Place
+from triolet.core.coalescer import Frame
+from triolet.core.content import blank, marked
+from triolet.core.layout import Layout, plainer
+from triolet.core.text import Content, italic
+from triolet.telegram.outbox import Outbox
+
+
+class GrowingAnswer:
+    """``bubble`` is the message that grows now."""
+
+    def __init__(self, outbox: Outbox, place: Place, settings: StreamingSettings) -> None:
+        self._outbox = outbox
+        self._place = place
+        self._settings = settings
+        self._layout = self._open_layout()
+        self._segments = 0
+        self._draft_ids: set[int] = set()
+        self._plain = False
+        self._status_shown = False
+        self.bubble = self._open_bubble(silent=settings.notify == "final")
+
+    def take(self, frame: Frame) -> Content:
+        """What the bubble shows of the answer as it stands. What is whole is committed on the way."""
+        self._finish_segments(frame)
+        if frame.status and frame.is_blank:
+            self._status_shown = True
+            return italic(frame.status)
+        if self._status_shown:
+            self._leave_status()
+        for part in self._layout.advance(frame.text):
+            self._seal(part.content)
+        content = self._layout.live.content
+        return plainer(content)[-1] if self._plain and plainer(content) else content
+
+    def grow_plainer(self, content: Content) -> bool:
+        """The screen refused the content as it was formatted: show plainer ones; False if there are none."""
+        if self._plain or not plainer(content):
+            return False
+        self._plain = True
+        return True
+
+    def commit(self, frame: Frame, mark: str) -> None:
+        """Make what there is lasting, with the mark of how it ended; takes away what only was a sign of life."""
+        self._finish_segments(frame)
+        for part in self._layout.advance(frame.text, complete=True):
+            self._seal(part.content)
+        content = marked(self._layout.live.content, mark)
+        if blank(content):
+            self._outbox.remove(self.bubble)
+        else:
+            self._outbox.commit(self.bubble, content, anew=self._settings.notify == "final")
+
+    def has_draft(self, draft_id: int) -> bool:
+        return draft_id in self._draft_ids
+
+    def has_message(self, message_id: int) -> bool:
+        return self.bubble.message_id == message_id
+
+    def _finish_segments(self, frame: Frame) -> None:
+        for segment in frame.before[self._segments :]:
+            for part in self._layout.advance(segment, complete=True):
+                self._seal(part.content)
+            if not blank(self._layout.live.content):
+                self._seal(self._layout.live.content)
+            self._layout = self._open_layout()
+            self._segments += 1
+
+    def _seal(self, content: Content) -> None:
+        self._outbox.commit(self.bubble, content)
+        self.bubble = self._open_bubble(silent=True, replies=False)
+        self._status_shown = False
+
+    def _leave_status(self) -> None:
+        """A text's draft is not that of the tool line before it; a message is the same, edited."""
+        self._status_shown = False
+        self.bubble.draft_id = self._outbox.draw_draft_id()
+        self._draft_ids.add(self.bubble.draft_id)
+
+    def _open_layout(self) -> Layout:
+        return Layout(self._settings.format, reserve=len(self._settings.cursor))
+
+    def _open_bubble(self, *, silent: bool, replies: bool = True) -> Bubble:
+        bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies)
+        self._draft_ids.add(bubble.draft_id)
+        return bubble
