@@ -33,6 +33,7 @@ class Body:
     """A piece as it is parsed: what it needs ahead, and its text with its container's indentation taken away."""
 
     text: str
+    source: str
     runs: tuple[tuple[int, int], ...]  # (a place in the text, the same place in the source), where they get apart
     indent: int
 
@@ -44,6 +45,14 @@ class Body:
         ours, source = self.runs[index]
         following = self.runs[index + 1 :][:1]
         return min([source + place - ours, *(start for _, start in following)])
+
+    def place(self, origin: int) -> int:
+        """The first place in the text that has the source up to ``origin`` before it; 0 for nothing of it."""
+        index = sum(source < origin for _, source in self.runs)
+        if not index:
+            return 0
+        ours, source = self.runs[index - 1]
+        return min([ours + origin - source, *(start for start, _ in self.runs[index : index + 1])])
 
 
 @attrs.frozen
@@ -61,7 +70,7 @@ class Lead:
 
     def body(self, rest: str) -> Body:
         if not self.indent:
-            return Body(self.opening + rest, ((len(self.opening), 0),), 0)
+            return Body(self.opening + rest, rest, ((len(self.opening), 0),), 0)
         return _dedented(self, rest)
 
 
@@ -89,7 +98,7 @@ def _dedented(lead: Lead, rest: str) -> Body:
         if not indent:
             break
         place = end
-    return Body("".join(chunks), tuple(runs), indent)
+    return Body("".join(chunks), rest, tuple(runs), indent)
 
 
 def _columns(line: str) -> int:
@@ -139,19 +148,26 @@ class Cuts:
         self._spans = spans(self._source, parse(self._source)) if is_marked else []
 
     def places(self, rank: Rank, end: int, *, inside: bool = False) -> Iterator[int]:
-        """Places of a rank up to ``end``, the last one first; ``inside`` of inline constructs as well, if so told."""
+        """Places of a rank before ``end``, the last one first; ``inside`` of inline constructs as well, if so told.
+
+        Not ``end`` itself: without anything behind it, it is not known what the place goes through.
+        """
         found = [match.end() for match in _PLACES[rank].finditer(self._source, 0, end)]
-        return (place for place in reversed(found) if self._is_fit(rank, place, inside=inside))
+        return (place for place in reversed(found) if place < end and self._is_fit(rank, place, inside=inside))
 
     def characters(self, end: int) -> Iterator[int]:
-        """All places up to ``end`` that keep a character, and its marks, whole; the last one first."""
+        """All places before ``end`` that keep a character, and its marks, whole; the last one first."""
         whole = {
             place for match in _REFERENCE.finditer(self._source) for place in range(match.start() + 1, match.end())
         }
-        for place in range(end, 0, -1):
+        for place in range(end - 1, 0, -1):
             is_behind_word = not self._source[place : place + 1].isspace()
             if is_behind_word and place not in whole and not self._is_glued(place) and self._is_reopenable(place):
                 yield place
+
+    def is_in_lines(self, place: int) -> bool:
+        """Whether the place is in, or at the end of, a block whose lines stay whole."""
+        return any(span.name in _WHOLE_LINES and span.start < place <= span.end for span in self._spans)
 
     def past_space(self, place: int, end: int) -> int:
         """The place behind the white space at the place, which a message loses at its end."""
@@ -161,7 +177,7 @@ class Cuts:
 
     def first_piece(self, place: int) -> str:
         """The source up to the place, with what is open there closed."""
-        closers = [self._source[span.inner_end : span.end] for span in self._through(place, INLINE)]
+        closers = [self._source[span.inner_end : span.end] for span in self._opened(place)]
         piece = self._source[:place]
         return piece.rstrip() + "".join(reversed(closers)) if closers else piece
 
@@ -178,12 +194,16 @@ class Cuts:
         if not is_mid_line:
             return self._indented(place)
         # Openers come ahead of a line's first word, where no mark of a container stands: so the cut is in mid line.
-        openers = [self._source[span.start : span.inner] for span in self._through(place, INLINE)]
+        openers = [self._source[span.start : span.inner] for span in self._opened(place)]
         escape = "\\" if not openers and _BLOCK_MARK.match(self._source, place) else ""
         return attrs.evolve(self._indented(place), opening=quotes + "".join(openers) + escape, is_mid_line=True)
 
     def _through(self, place: int, names: frozenset[str] | set[str]) -> list[Span]:
         return [span for span in self._spans if span.name in names and span.holds(place)]
+
+    def _opened(self, place: int) -> list[Span]:
+        """The inline constructs that a cut goes through, and not only through their marks."""
+        return [span for span in self._through(place, INLINE) if span.inner < place < span.inner_end]
 
     def _indented(self, place: int) -> Lead:
         return Lead(indent=_ANY_INDENT if self._through(place, {"Item", "Paragraph"}) else 0)
@@ -235,8 +255,6 @@ class Cuts:
 
     def _is_glued(self, place: int) -> bool:
         """Whether the character behind the place changes the one before it."""
-        if place >= len(self._source):
-            return False
         before, after = self._source[place - 1], self._source[place]
         if after in _FLAGS:
             flags = self._source[:place]

@@ -77,7 +77,8 @@ class Paper:
             span.start = self._length
 
     def write_block(self, text: str, language: str | None = None) -> None:
-        self._spans.append(_Span("pre", self._length, self._length + len(text), language=language))
+        if not is_blank(text):
+            self._spans.append(_Span("pre", self._length, self._length + len(text), language=language))
         self.write(text)
 
     def message(self) -> FormattedText:
