@@ -132,7 +132,9 @@ def _table(draw: st.DrawFn, pen: _Pen) -> str:
 
 
 def _indented(draw: st.DrawFn, pen: _Pen) -> str:
-    return "\n".join(pen.lines(draw(st.sampled_from((1, 100))), "    ", BARE))
+    """Below a line of text: two such blocks, one after the other, would be one."""
+    above = "and " + pen.words(1)
+    return "\n".join([above, "", *pen.lines(draw(st.sampled_from((1, 100))), "    ", BARE)])
 
 
 _BLOCKS: Final = (

@@ -33,6 +33,7 @@ class Body:
     """A piece as it is parsed: what it needs ahead, and its text with its container's indentation taken away."""
 
     text: str
+    source: str
     runs: tuple[tuple[int, int], ...]  # (a place in the text, the same place in the source), where they get apart
     indent: int
 
@@ -44,6 +45,14 @@ class Body:
         ours, source = self.runs[index]
         following = self.runs[index + 1 :][:1]
         return min([source + place - ours, *(start for _, start in following)])
+
+    def place(self, origin: int) -> int:
+        """The first place in the text that has the source up to ``origin`` before it; 0 for nothing of it."""
+        index = sum(source < origin for _, source in self.runs)
+        if not index:
+            return 0
+        ours, source = self.runs[index - 1]
+        return min([ours + origin - source, *(start for start, _ in self.runs[index : index + 1])])
 
 
 @attrs.frozen
@@ -61,7 +70,7 @@ class Lead:
 
     def body(self, rest: str) -> Body:
         if not self.indent:
-            return Body(self.opening + rest, ((len(self.opening), 0),), 0)
+            return Body(self.opening + rest, rest, ((len(self.opening), 0),), 0)
         return _dedented(self, rest)
 
 
@@ -89,7 +98,7 @@ def _dedented(lead: Lead, rest: str) -> Body:
         if not indent:
             break
         place = end
-    return Body("".join(chunks), tuple(runs), indent)
+    return Body("".join(chunks), rest, tuple(runs), indent)
 
 
 def _columns(line: str) -> int:
@@ -122,9 +131,12 @@ _PLACES: Final = {
 }
 _MARKERS: Final = re.compile(r"(?:[ \t]*(?:>|[-*+]|\d{1,9}[.)])(?=[ \t]))*[ \t]*")
 _BLOCK_MARK: Final = re.compile(r"[-+*](?:\s|\Z)|[-+*_=]{2,}[ \t]*(?:\n|\Z)|#{1,6}(?:\s|\Z)|>|=|`{3}|~{3}|\|")
-_FLAGS: Final = re.compile(r"[\U0001f1e6-\U0001f1ff]+\Z")
+_FLAGS: Final = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # two make a flag
 _REFERENCE: Final = re.compile(r"&#?\w{1,32};|\\[!-/:-@\[-`{-~]")
-_WHOLE_LINES: Final = frozenset({"Table", "Fence", "Indented"})
+_FIRST_LINES: Final = {"Table": 2, "Fence": 1, "Indented": 0}
+"""How many lines a block of whole lines has ahead of its text."""
+
+_WHOLE_LINES: Final = frozenset(_FIRST_LINES)
 
 
 class Cuts:
@@ -136,22 +148,36 @@ class Cuts:
         self._spans = spans(self._source, parse(self._source)) if is_marked else []
 
     def places(self, rank: Rank, end: int, *, inside: bool = False) -> Iterator[int]:
-        """Places of a rank up to ``end``, the last one first; ``inside`` of inline constructs as well, if so told."""
+        """Places of a rank before ``end``, the last one first; ``inside`` of inline constructs as well, if so told.
+
+        Not ``end`` itself: without anything behind it, it is not known what the place goes through.
+        """
         found = [match.end() for match in _PLACES[rank].finditer(self._source, 0, end)]
-        return (place for place in reversed(found) if self._is_fit(rank, place, inside=inside))
+        return (place for place in reversed(found) if place < end and self._is_fit(rank, place, inside=inside))
 
     def characters(self, end: int) -> Iterator[int]:
-        """All places up to ``end`` that keep a character, and its marks, whole; the last one first."""
+        """All places before ``end`` that keep a character, and its marks, whole; the last one first."""
         whole = {
             place for match in _REFERENCE.finditer(self._source) for place in range(match.start() + 1, match.end())
         }
-        for place in range(end, 0, -1):
-            if place not in whole and not self._is_glued(place) and self._is_reopenable(place):
+        for place in range(end - 1, 0, -1):
+            is_behind_word = not self._source[place : place + 1].isspace()
+            if is_behind_word and place not in whole and not self._is_glued(place) and self._is_reopenable(place):
                 yield place
+
+    def is_in_lines(self, place: int) -> bool:
+        """Whether the place is in, or at the end of, a block whose lines stay whole."""
+        return any(span.name in _WHOLE_LINES and span.start < place <= span.end for span in self._spans)
+
+    def past_space(self, place: int, end: int) -> int:
+        """The place behind the white space at the place, which a message loses at its end."""
+        while place < end and self._source[place].isspace():
+            place += 1
+        return place
 
     def first_piece(self, place: int) -> str:
         """The source up to the place, with what is open there closed."""
-        closers = [self._source[span.inner_end : span.end] for span in self._through(place, INLINE)]
+        closers = [self._source[span.inner_end : span.end] for span in self._opened(place)]
         piece = self._source[:place]
         return piece.rstrip() + "".join(reversed(closers)) if closers else piece
 
@@ -168,12 +194,16 @@ class Cuts:
         if not is_mid_line:
             return self._indented(place)
         # Openers come ahead of a line's first word, where no mark of a container stands: so the cut is in mid line.
-        openers = [self._source[span.start : span.inner] for span in self._through(place, INLINE)]
+        openers = [self._source[span.start : span.inner] for span in self._opened(place)]
         escape = "\\" if not openers and _BLOCK_MARK.match(self._source, place) else ""
         return attrs.evolve(self._indented(place), opening=quotes + "".join(openers) + escape, is_mid_line=True)
 
     def _through(self, place: int, names: frozenset[str] | set[str]) -> list[Span]:
         return [span for span in self._spans if span.name in names and span.holds(place)]
+
+    def _opened(self, place: int) -> list[Span]:
+        """The inline constructs that a cut goes through, and not only through their marks."""
+        return [span for span in self._through(place, INLINE) if span.inner < place < span.inner_end]
 
     def _indented(self, place: int) -> Lead:
         return Lead(indent=_ANY_INDENT if self._through(place, {"Item", "Paragraph"}) else 0)
@@ -193,11 +223,10 @@ class Cuts:
     # What makes a place unfit
 
     def _is_fit(self, rank: Rank, place: int, *, inside: bool) -> bool:
-        if self._through(place, {"Heading"}) or self._is_below_heading(place) or self._is_behind_marker(place):
+        if self._is_below_heading(place) or self._is_behind_marker(place) or not self._is_reopenable(place):
             return False
-        if rank != Rank.LINE and self._through(place, _WHOLE_LINES):
-            return False
-        return self._is_reopenable(place) and (inside or not self._through(place, INLINE))
+        held = INLINE | {"Heading"} if rank == Rank.LINE else INLINE | {"Heading"} | _WHOLE_LINES
+        return inside or not self._through(place, held)
 
     def _is_reopenable(self, place: int) -> bool:
         inline = self._through(place, INLINE | {"Heading"})
@@ -219,19 +248,16 @@ class Cuts:
         return bool(line) and bool(_MARKERS.fullmatch(line))
 
     def _leaves_code(self, block: Span, place: int) -> bool:
-        """Whether there are lines of the block, and not only its marks, on both sides."""
-        whole = self._source[block.start : place].count("\n")
-        rest = self._source[place : block.end]
-        if block.name == "Table":
-            return whole > 1
-        return whole > (block.name == "Fence") and bool(rest.strip(" \t>\r\n`~"))
+        """Whether there is text of the block on both sides, and not only its marks or a table's header."""
+        before = self._source[block.start : place].split("\n", _FIRST_LINES[block.name])
+        behind = self._source[place : block.end].strip(" \t>\r\n`~")
+        return len(before) > _FIRST_LINES[block.name] and not before[-1].isspace() and before[-1] != "" and behind != ""
 
     def _is_glued(self, place: int) -> bool:
         """Whether the character behind the place changes the one before it."""
-        if place >= len(self._source):
-            return False
         before, after = self._source[place - 1], self._source[place]
-        flags = _FLAGS.search(self._source, 0, place)
-        is_flag = "\U0001f1e6" <= after <= "\U0001f1ff" and flags is not None and len(flags.group()) % 2 == 1
+        if after in _FLAGS:
+            flags = self._source[:place]
+            return (len(flags) - len(flags.rstrip(_FLAGS))) % 2 == 1
         is_mark = unicodedata.category(after) in {"Mn", "Me", "Mc"} or "\U0001f3fb" <= after <= "\U0001f3ff"
-        return is_mark or is_flag or "\u200d" in {before, after} or (before, after) == ("\r", "\n")
+        return is_mark or "\u200d" in {before, after} or (before, after) == ("\r", "\n")

@@ -1,36 +1,20 @@
 """An answer as the messages that show it: what is sealed never changes, and the last one is live.
 
 Rule 1: every part fits its message. Rule 2: together the parts show every word of the source once, in order. Rule 3:
-the places of the cuts waste less than one message over the whole answer, so there is one more message at most than
-it takes; that is why the first cuts may choose more freely than the last. Rule 4: the live part never takes back.
+they are one more at most than it takes. Rule 4: a part never takes back what it has shown while it was live; so one
+is sealed at a good place as soon as it has been passed, and close to its end only whole words are shown.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from heapq import merge
-from itertools import islice
-from typing import Final, Literal, TypeAlias
-
 import attrs
 
-from triolet.core.cutting import Cuts, Lead, Rank
-from triolet.core.markdown import MAX_ENTITIES, MAX_ENTITY_BYTES, compose, entity_bytes, render_rich
+from triolet.core.cutting import Body, Cuts, Lead
+from triolet.core.forms import FORMS, FormatName, blank
+from triolet.core.saw import EARLY, Cut, Saw
 from triolet.core.syntax import clean
-from triolet.core.tail import Mended, glyph_end, mended
-from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, is_blank, utf16_length
-
-FormatName: TypeAlias = Literal["entities", "rich", "plain"]
-
-RICH_LIMIT: Final = 32_768
-RICH_BLOCKS: Final = 500
-"""What a rich message holds (Bot API, sendRichMessage): characters, counted here with their markup, and blocks."""
-
-TRIES: Final = 8
-"""How many places of a kind are looked at."""
-
-_RICH_BLOCK: Final = re.compile(r"<(?:p|h\d|li|[uo]l|blockquote|pre|table|tr|hr)\b")
+from triolet.core.tail import Mended
+from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText
 
 
 @attrs.frozen
@@ -42,42 +26,15 @@ class Part:
 
 
 @attrs.frozen
-class Form:
-    """How a piece of source is shown. Of ``window`` characters at least one message is full, whatever they are."""
+class _Rest:
+    """What is not sealed, as far as one message goes. It is ``over`` if it does not fit, or if there is more of it."""
 
-    show: Callable[[str], Content]
-    mend: Callable[[str], Mended]
-    limit: int
-    window: int
-
-    def fits(self, content: Content, reserve: int = 0) -> bool:
-        if size(content) > self.limit - reserve:
-            return False
-        if isinstance(content, RichText):
-            return len(_RICH_BLOCK.findall(content.html)) <= RICH_BLOCKS
-        return len(content.entities) <= MAX_ENTITIES and entity_bytes(content.entities) <= MAX_ENTITY_BYTES
-
-
-def size(content: Content) -> int:
-    """What counts towards the limit of a message."""
-    return utf16_length(content.html) if isinstance(content, RichText) else len(content.text)
-
-
-def _plain(source: str) -> FormattedText:
-    text = clean(source).strip(" \n").rstrip()
-    return FormattedText("" if is_blank(text) else text)
-
-
-def _whole_glyphs(source: str) -> Mended:
-    end = glyph_end(source)
-    return Mended(source[:end], end)
-
-
-FORMS: Final[dict[FormatName, Form]] = {
-    "entities": Form(compose, mended, MESSAGE_LIMIT, 4 * MESSAGE_LIMIT),
-    "rich": Form(render_rich, mended, RICH_LIMIT, RICH_LIMIT),
-    "plain": Form(_plain, _whole_glyphs, MESSAGE_LIMIT, 2 * MESSAGE_LIMIT),
-}
+    body: Body
+    shown: Mended
+    content: Content
+    fill: float
+    is_over: bool
+    is_complete: bool
 
 
 class Layout:
@@ -85,18 +42,21 @@ class Layout:
 
     def __init__(self, format: FormatName = "entities", *, reserve: int = 0) -> None:  # noqa: A002  # the setting's name
         self._form = FORMS[format]
-        self._is_plain = format == "plain"
         self._reserve = reserve
         self._start = 0
         self._lead = Lead()
-        self._slack = self._form.limit
-        self._live = Part(self._form.show(""), 0)
-        self._live_start = 0
+        self._slack = 1.0
+        self._live = self._blank()
 
     @property
     def live(self) -> Part:
         """The part that is not sealed; its content may be blank."""
         return self._live
+
+    def become(self, format: FormatName) -> None:  # noqa: A002  # the setting's name
+        """Go on in another form behind what is sealed. The live part is blank until `advance` lays it out anew."""
+        self._form = FORMS[format]
+        self._live = self._blank()
 
     def advance(self, text: str, *, complete: bool = False) -> list[Part]:
         """Take the answer as it stands, which only grows, and return the parts that are sealed by it, in order.
@@ -105,100 +65,63 @@ class Layout:
         """
         reserve = 0 if complete else self._reserve
         sealed: list[Part] = []
-        while (live := self._shown(text, complete=complete)) is None or not self._form.fits(live.content, reserve):
-            sealed.append(self._seal(text, reserve, complete=complete))
-        self._live, self._live_start = live, self._start
-        return [part for part in sealed if not _is_blank(part.content)]
+        while True:
+            rest = self._rest(text, reserve, complete=complete)
+            is_easy = not rest.is_over and (rest.is_complete or rest.fill < 1 - max(EARLY.values()))
+            saw = None if is_easy else self._saw(rest, reserve)
+            part = None if saw is None else self._seal(rest, saw, reserve)
+            if part is None:
+                self._live = self._shown(rest, saw)
+                return [part for part in sealed if not blank(part.content)]
+            sealed.append(part)
+            self._live = self._blank()
 
-    def _shown(self, text: str, *, complete: bool) -> Part | None:
-        """The rest as it can be shown now; None if it is longer than any message."""
-        if len(text) - self._start > self._form.window:
+    def _blank(self) -> Part:
+        return Part(self._form.show(""), self._start)
+
+    def _rest(self, text: str, reserve: int, *, complete: bool) -> _Rest:
+        source = text[self._start : self._start + self._form.window]
+        body = self._lead.body(source)
+        is_whole = self._start + len(source) == len(text)
+        shown = Mended(body.text, len(body.text)) if complete and is_whole else self._form.mend(body.text)
+        content = self._form.show(shown.source)
+        fill = self._form.filled(content, reserve)
+        return _Rest(body, shown, content, fill, fill > 1 or not is_whole, complete and is_whole)
+
+    def _saw(self, rest: _Rest, reserve: int) -> Saw:
+        cuts = Cuts(rest.shown.source, is_marked=self._form.is_marked)
+        end = min(rest.shown.upto, len(rest.shown.source))
+        seen = rest.body.place(self._live.upto - self._start)
+        return Saw(self._form, cuts, end=end, reserve=reserve, opening=len(self._lead.opening), shown=min(seen, end))
+
+    def _seal(self, rest: _Rest, saw: Saw, reserve: int) -> Part | None:
+        """Cut the rest in two, if it must or should be, make the first piece a part, and go on behind it."""
+        cut = saw.best(self._slack) if rest.is_over else None if rest.is_complete else saw.early(self._slack)
+        if cut is not None:
+            return self._cut(rest, saw, cut)
+        if not rest.is_over:
             return None
-        body = self._lead.body(text[self._start :])
-        if complete:
-            return Part(self._form.show(body.text), len(text))
-        shown = self._form.mend(body.text)
-        upto = self._start + body.origin(shown.upto)
-        if upto >= self._live.upto:
-            return Part(self._form.show(shown.source), upto)
-        if self._start == self._live_start:
-            return self._live
-        return Part(self._form.show(self._lead.body(text[self._start : self._live.upto]).text), self._live.upto)
+        piece = rest.body.source[: min(self._form.limit, MESSAGE_LIMIT) - reserve]
+        self._start, self._lead = self._start + len(piece), Lead()
+        return Part(FormattedText(clean(piece)), self._start)  # which nothing can cut, so it is shown as it was written
 
-    def _seal(self, text: str, reserve: int, *, complete: bool) -> Part:
-        """Cut the rest in two, make the first piece a part, and go on behind it."""
-        rest = text[self._start : self._start + self._form.window]
-        body = self._lead.body(rest)
-        is_whole = complete and self._start + len(rest) == len(text)
-        shown = Mended(body.text, len(body.text)) if is_whole else self._form.mend(body.text)
-        cuts = Cuts(shown.source, is_marked=not self._is_plain)
-        place = self._place(cuts, min(shown.upto, len(shown.source)), reserve)
-        if place is None:
-            return self._seal_raw(rest[: MESSAGE_LIMIT - reserve])
-        through = body.origin(place)
-        lead, indent = cuts.lead(place), self._lead.body(rest[:through]).indent
+    def _cut(self, rest: _Rest, saw: Saw, cut: Cut) -> Part:
+        through = rest.body.origin(cut.place)
+        lead, indent = saw.cuts.lead(cut.place), self._lead.body(rest.body.source[:through]).indent
+        self._slack -= min(cut.waste, self._slack)
         self._start += through
         self._lead = attrs.evolve(lead, indent=lead.indent + indent)
-        return Part(self._form.show(cuts.first_piece(place)), self._start)
+        return Part(saw.piece(cut.place), self._start)
 
-    def _seal_raw(self, piece: str) -> Part:
-        """What cannot be cut anywhere is shown as it was written, and cut where the message is full."""
-        self._start, self._lead = self._start + len(piece), Lead()
-        return Part(FormattedText(clean(piece)), self._start)
-
-    def _place(self, cuts: Cuts, end: int, reserve: int) -> int | None:
-        """The best place for a cut; None if there is none that fits."""
-        least = len(self._lead.opening)
-        sizes: dict[int, int | None] = {}
-
-        def measured(place: int) -> int | None:
-            """The size of the piece up to the place; None if it does not fit."""
-            if place not in sizes:
-                content = self._form.show(cuts.first_piece(place))
-                sizes[place] = size(content) if self._form.fits(content, reserve) else None
-            return sizes[place]
-
-        furthest = _furthest(measured, least, end, self._form.limit // 128)
-        full = measured(furthest) or 0
-        for places, waste in self._choices(cuts, furthest):
-            for place in islice(places, TRIES):
-                used = measured(place) if place > least else None
-                if used is not None and full - used <= waste:
-                    self._slack -= min(max(full - used, 0), self._slack)
-                    return place
-        return None
-
-    def _choices(self, cuts: Cuts, end: int) -> Iterator[tuple[Iterable[int], int]]:
-        """Places up to ``end``, the best kind first, and how much of a message each kind may waste."""
-        half = self._form.limit // 2
-        for rank in (Rank.BLOCK, Rank.LINE, Rank.SENTENCE):
-            yield cuts.places(rank, end), min(self._slack // 4, half)
-        yield _last_first(cuts.places(rank, end) for rank in Rank), half
-        yield _last_first(cuts.places(rank, end, inside=True) for rank in (Rank.SENTENCE, Rank.WORD)), half
-        yield cuts.characters(end), half
-        yield _last_first(cuts.places(rank, end) for rank in Rank), self._form.limit
-
-
-def _furthest(measured: Callable[[int], int | None], low: int, high: int, precision: int) -> int:
-    """The last place up to which a piece fits, within ``precision``."""
-    if measured(high) is not None:
-        return high
-    while high - low > precision:
-        middle = (low + high) // 2
-        if measured(middle) is None:
-            high = middle
-        else:
-            low = middle
-    return low
-
-
-def _last_first(runs: Iterable[Iterator[int]]) -> Iterator[int]:
-    """The places of all runs, each of which begins with its last, with the last of all first."""
-    return merge(*runs, reverse=True)
-
-
-def _is_blank(content: Content) -> bool:
-    return is_blank(content.html if isinstance(content, RichText) else content.text)
+    def _shown(self, rest: _Rest, saw: Saw | None) -> Part:
+        """The rest as it can be shown now, or what was shown already if that is more."""
+        if rest.is_complete:
+            return Part(rest.content, self._start + len(rest.body.source))
+        place, content = rest.shown.upto, rest.content
+        if saw is not None and (careful := saw.careful()) < saw.end:
+            place, content = careful, saw.piece(careful)
+        upto = self._start + rest.body.origin(place)
+        return self._live if upto < self._live.upto else Part(content, upto)
 
 
 def plainer(content: Content) -> list[FormattedText]:
@@ -207,5 +130,5 @@ def plainer(content: Content) -> list[FormattedText]:
         return [content.plain] if content.entities else []
     layout = Layout()
     parts = [*layout.advance(content.source, complete=True), layout.live]
-    shown = [part.content for part in parts if not _is_blank(part.content)]
+    shown = [part.content for part in parts if not blank(part.content)]
     return [content for content in shown if isinstance(content, FormattedText)]

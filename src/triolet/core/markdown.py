@@ -14,7 +14,7 @@ from typing import Final
 import attrs
 
 from triolet.core.paper import TRIMMED
-from triolet.core.rich import is_rich, rich_html
+from triolet.core.rich import MAX_DEPTH, depth, is_rich, rich_html
 from triolet.core.syntax import clean, parse
 from triolet.core.text import Entity, FormattedText, RichText
 from triolet.core.writer import Writer
@@ -61,7 +61,7 @@ def render_rich(source: str) -> RichText:
     cleaned = clean(source)
     if len(cleaned) <= MAX_SOURCE:
         events = parse(cleaned)
-        if is_rich(cleaned, events):
-            return RichText(rich_html(cleaned, events), source)
+        if is_rich(cleaned, events) and depth(markup := rich_html(cleaned, events)) <= MAX_DEPTH:
+            return RichText(markup, source)
     lines = html.escape(cleaned.strip(TRIMMED), quote=False).splitlines()
     return RichText("<p>" + "<br/>".join(lines) + "</p>" if lines else "", source)

@@ -77,7 +77,8 @@ class Paper:
             span.start = self._length
 
     def write_block(self, text: str, language: str | None = None) -> None:
-        self._spans.append(_Span("pre", self._length, self._length + len(text), language=language))
+        if not is_blank(text):
+            self._spans.append(_Span("pre", self._length, self._length + len(text), language=language))
         self.write(text)
 
     def message(self) -> FormattedText:
@@ -88,9 +89,13 @@ class Paper:
         text = whole[lead:end]
         units = _unit_places(text)
         entities = []
-        for span in sorted(self._spans, key=lambda span: (span.start, -span.end)):
+        outer_first = self._spans[::-1]  # the outer one of two on the same range was closed later
+        outer_first.sort(key=lambda span: (span.start, -span.end))
+        for span in outer_first:
             start = max(span.start - lead, 0)
             covered = text[start : max(span.end - lead, start)].rstrip()
+            if span.kind not in {"pre", "code", "blockquote"}:
+                start, covered = start + len(covered) - len(covered.lstrip()), covered.lstrip()
             if not is_blank(covered):
                 length = units(start + len(covered)) - units(start)
                 entities.append(Entity(span.kind, units(start), length, span.url, span.language))

@@ -50,7 +50,7 @@ def mended(source: str) -> Mended:
     if fence is not None and end > fence.start:
         return Mended(text[:end], end)
     first = _last_block(text[:end], events)
-    kept, closers = _closed(text[first:end])
+    kept, closers = _closed(text[first:end], end - first)
     shown = text[:first] + (kept.rstrip() + closers if closers else kept)
     return Mended(shown, first + len(kept))
 
@@ -133,7 +133,7 @@ def _line_end(text: str, events: list[Event]) -> int:
 
 # Within a line
 
-_HELD_END: Final = re.compile(r"(?:[*_~`]{1,20}|\\|&#?\w{0,8})\Z")
+_HELD_END: Final = re.compile(r"(?:(?<![*_~`])[*_~`]{1,20}|\\|&#?\w{0,8})\Z")
 _MARKS: Final = re.compile(r"\\.|\*+|_+|~~+|`+|\[", re.DOTALL)
 _STYLED: Final = {"*", "**", "***", "_", "__", "___", "~~"}
 _WORD: Final = re.compile(r"[A-Za-z0-9_]")
@@ -143,16 +143,15 @@ _DESTINATION: Final = re.compile(
 )
 
 
-def _closed(text: str) -> tuple[str, str]:
-    """What can be shown of the last block, and what closes it."""
-    while held := _HELD_END.search(text):
+def _closed(text: str, whole: int) -> tuple[str, str]:
+    """What can be shown of the last block, which is ``whole`` characters long, and what closes it."""
+    while (held := _HELD_END.search(text)) is not None:
         text = text[: held.start()]
     openers: list[tuple[int, str]] = []
     for place, mark in _literal_marks(text, parse(text)):
         rest = text[place + len(mark) :]
-        if mark == "[" and _is_link_under_way(text[place:]):
-            text = text[:place]
-            break
+        if mark == "[" and whole - place <= HELD_LINK and _is_link_under_way(text[place:]):
+            return _closed(text[:place], whole)
         if mark[0] == "`" and len(rest) <= OPEN_CODE:
             openers.append((place, mark))
             break
@@ -164,7 +163,7 @@ def _closed(text: str) -> tuple[str, str]:
 
 def _literal_marks(text: str, events: list[Event]) -> Iterator[tuple[int, str]]:
     """The marks that the parser took for text in the last run of text, if that may go on; from left to right."""
-    run = _last_run(events)
+    run = _last_run(text, events)
     if not run or re.search(r"\n[ \t>\r]*\n\Z", text):
         return
     literal = {place for event in run if event.kind == "text" for place in range(event.start, event.end)}
@@ -173,8 +172,8 @@ def _literal_marks(text: str, events: list[Event]) -> Iterator[tuple[int, str]]:
             yield match.start(), match.group()
 
 
-def _last_run(events: list[Event]) -> list[Event]:
-    """What stands in the last paragraph or item; nothing, if that is a heading's or a table's."""
+def _last_run(text: str, events: list[Event]) -> list[Event]:
+    """What stands in the last paragraph, heading or item; nothing, if that is a table's, or a heading that is over."""
     run: list[Event] = []
     is_over = True
     for event in events:
@@ -183,6 +182,7 @@ def _last_run(events: list[Event]) -> list[Event]:
             run, is_over = [], event.name == "TableCell"
         elif is_block:
             is_over = True
+            run = [] if event.name == "Heading" and text[event.end - 1] == "\n" else run
         else:
             run = [event] if is_over else [*run, event]
             is_over = False
@@ -190,9 +190,7 @@ def _last_run(events: list[Event]) -> list[Event]:
 
 
 def _is_link_under_way(text: str) -> bool:
-    """Whether what begins with a bracket may still become a link; if it is too long to wait for, it is text."""
-    if len(text) > HELD_LINK:
-        return False
+    """Whether what begins with a bracket may still become a link."""
     depth, place = 0, 0
     for match in re.finditer(r"\\.|[\[\]]", text, re.DOTALL):
         depth += {"[": 1, "]": -1}.get(match.group(), 0)

@@ -138,6 +138,7 @@ class Writer:
     def _flush(self) -> None:
         """The marker of an item without content is written all the same."""
         if self._pending is not None:
+            self._pending = self._pending.rstrip()
             self._begin(self._read)
         self._in_block = False
 

@@ -1,0 +1,81 @@
+"""The forms that an answer's messages may have, and how full each makes a message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from triolet.core.markdown import MAX_ENTITIES, MAX_ENTITY_BYTES, compose, entity_bytes, render_rich
+from triolet.core.syntax import clean
+from triolet.core.tail import Mended, glyph_end, mended
+from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, is_blank, utf16_length
+
+FormatName: TypeAlias = Literal["entities", "rich", "plain"]
+
+RICH_LIMIT: Final = 32_768
+RICH_BLOCKS: Final = 500
+"""What a rich message holds (Bot API, sendRichMessage): characters, counted here with their markup, and blocks."""
+
+_BLOCK: Final = r"(?:p|h\d|li|[uo]l|blockquote|pre|table|hr)\b"
+_RICH_BLOCK: Final = re.compile(rf"<(?:tr\b|{_BLOCK})")
+_RICH_TEXT: Final = re.compile(
+    rf"<(?:li|blockquote)>(?!<{_BLOCK})|</(?:h\d|[uo]l|blockquote|pre|table)>(?!\Z|</|<{_BLOCK})"
+)
+
+
+@attrs.frozen
+class Form:
+    """How a piece of source is shown, in messages of ``limit`` characters.
+
+    Of ``window`` characters of source one message at least is full. Without marks (``is_marked``) nothing in a source
+    holds together.
+    """
+
+    show: Callable[[str], Content]
+    mend: Callable[[str], Mended]
+    limit: int
+    window: int
+    is_marked: bool = True
+
+    def filled(self, content: Content, reserve: int = 0) -> float:
+        """How full a message is of it, by whatever fills it first; more than 1 does not fit."""
+        length = size(content) / (self.limit - reserve)
+        if isinstance(content, RichText):
+            return max(length, rich_blocks(content.html) / RICH_BLOCKS)
+        entities = content.entities
+        return max(length, len(entities) / MAX_ENTITIES, entity_bytes(entities) / MAX_ENTITY_BYTES if entities else 0)
+
+
+def size(content: Content) -> int:
+    """What counts towards the limit of a message."""
+    return utf16_length(content.html) if isinstance(content, RichText) else len(content.text)
+
+
+def blank(content: Content) -> bool:
+    """Whether nothing of it can be seen."""
+    return is_blank(re.sub(r"<[^>]*>", "", content.html) if isinstance(content, RichText) else content.text)
+
+
+def rich_blocks(markup: str) -> int:
+    """How many blocks there are; text in an item or a quotation counts as a paragraph, before and behind its blocks."""
+    return len(_RICH_BLOCK.findall(markup)) + len(_RICH_TEXT.findall(markup))
+
+
+def _plain(source: str) -> FormattedText:
+    text = clean(source).strip(" \n").rstrip()
+    return FormattedText("" if is_blank(text) else text)
+
+
+def _whole_glyphs(source: str) -> Mended:
+    end = glyph_end(source)
+    return Mended(source[:end], end)
+
+
+FORMS: Final[dict[FormatName, Form]] = {
+    "entities": Form(compose, mended, MESSAGE_LIMIT, 4 * MESSAGE_LIMIT),
+    "rich": Form(render_rich, mended, RICH_LIMIT, RICH_LIMIT),
+    "plain": Form(_plain, _whole_glyphs, MESSAGE_LIMIT, 2 * MESSAGE_LIMIT, is_marked=False),
+}
