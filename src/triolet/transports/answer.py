@@ -9,7 +9,8 @@ from triolet.config import StreamingSettings
 from triolet.core.calls import Bubble, Place
 from triolet.core.coalescer import Frame
 from triolet.core.content import blank, marked
-from triolet.core.layout import FormatName, Layout, plainer
+from triolet.core.forms import FormatName
+from triolet.core.layout import Layout, plainer
 from triolet.core.text import Content, FormattedText, RichText, italic
 from triolet.telegram.outbox import Outbox
 
