@@ -99,6 +99,11 @@ CALLS: list[tuple[Call, str, dict[str, Any]]] = [
     ),
     (message_call(bubble(group()), HELLO), "sendMessage", {"chat_id": -100, "text": "hello"} | PREVIEW | REPLY),
     (
+        message_call(bubble(group(), replies=False), HELLO),
+        "sendMessage",
+        {"chat_id": -100, "text": "hello"} | PREVIEW,
+    ),
+    (
         message_call(bubble(group(5, forum=True), silent=True), RICH, button="n1"),
         "sendRichMessage",
         {"chat_id": -100, "message_thread_id": 5} | HTML | REPLY | STOP | QUIET,
@@ -124,6 +129,7 @@ CALLS: list[tuple[Call, str, dict[str, Any]]] = [
         "editMessageText",
         {"chat_id": 3, "message_id": 12, "text": "hello"} | PREVIEW,
     ),
+    (delete_call(sought(12, 13)), "deleteMessage", {"chat_id": 3, "message_id": 12}),
     (delete_call(bubble(group(5), 8)), "deleteMessage", {"chat_id": -100, "message_id": 8}),
 ]
 
@@ -159,6 +165,7 @@ def test_bubbles_are_told_apart_by_identity() -> None:
 def test_a_new_bubble_is_nowhere_yet() -> None:
     new = Bubble(private(), draft_id=4)
     assert (new.message_id, new.target, new.candidates, new.lost, new.unsettled) == (None, None, [], False, 0)
+    assert (new.silent, new.replies) == (False, True)
     assert Delivered().result is True, "what most methods return"
 
 
