@@ -190,7 +190,7 @@ REFUSALS = [
     (UNPARSED, False, False),
     (Refused(401, "Unauthorized"), False, False),
     (Refused(404, "Not Found: method not found"), False, False),
-    (Refused(500, "Internal Server Error"), False, False),
+    (Refused(413, "Request Entity Too Large"), False, False),
     (Refused(NEVER_LEFT, "no connection"), False, False),
 ]
 

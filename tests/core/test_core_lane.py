@@ -147,7 +147,9 @@ def test_a_settled_message_lets_the_next_go(outcome: Outcome, state: State) -> N
     assert not lane.has_errands
 
 
-@pytest.mark.parametrize(("outcome", "later"), [(UNSENT, 2.0), (LOST, 3.0), (Refused(500, "Internal"), 2.0)])
+@pytest.mark.parametrize(
+    ("outcome", "later"), [(UNSENT, 2.0), (LOST, 3.0), (Refused(413, "Request Entity Too Large"), 2.0)]
+)
 def test_a_message_that_waits_holds_up_those_behind_it(outcome: Outcome, later: float) -> None:
     lane = open_lane()
     first, second = delivery("first"), delivery("second")
