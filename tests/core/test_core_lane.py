@@ -209,14 +209,15 @@ def test_a_removal_waits_for_all_lasting_messages() -> None:
 
 def test_what_was_replaced_is_taken_away_at_last() -> None:
     lane = open_lane()
+    lane.remove(bubble(4))
     lane.commit(delivery("first", 5, anew=True))
     lane.commit(delivery("second"))
     calls = []
     while lane.has_errands:
         calls.append(next_call(lane))
         deliver(lane, 1.0, SENT)
-    assert [call.method for call in calls] == ["sendMessage", "sendMessage", "deleteMessage"]
-    assert calls[-1].params["message_id"] == 5
+    assert [call.method for call in calls] == ["sendMessage", "sendMessage", "deleteMessage", "deleteMessage"]
+    assert [call.params["message_id"] for call in calls[2:]] == [4, 5]
 
 
 def test_removals_go_in_turn_and_one_that_waits_holds_up_the_others() -> None:
@@ -251,6 +252,15 @@ def test_a_removal_that_has_nothing_to_remove_is_forgotten() -> None:
     make(lane, message_call(target, FormattedText("a")), 1.0, GONE)
     assert lane.has_errands
     assert (lane.errand_at(1.0), lane.has_errands, lane.next_errand()) == (1.0, False, None)
+
+
+def test_a_message_that_is_only_sought_is_not_taken_away() -> None:
+    """A stranger's may be where it is sought, and an administrator may delete that one."""
+    lane = open_lane()
+    target = bubble()
+    make(lane, message_call(target, FormattedText("a")), 1.0, LOST)
+    lane.remove(target)
+    assert (lane.errand_at(1.0), lane.next_errand()) == (1.0, None)
 
 
 def test_a_removal_takes_away_what_comes_before_it_goes() -> None:
@@ -453,6 +463,14 @@ def test_who_cannot_go_lets_others_pass() -> None:
     )
     assert [lane.slot_at(0.0, ticket) for ticket in (edit, frame, sign)] == [1.0, 0.0, inf]
     assert [lane.slot_at(1.0, ticket) for ticket in (edit, frame, sign)] == [1.0, inf, inf]
+
+
+def test_who_cannot_go_yet_is_told_when_even_if_others_go_before() -> None:
+    lane = open_lane()
+    for _ in range(2):
+        make(lane, message(5), 0.0, Delivered())
+    urgent, edit = queue(lane, (Cost.DRAFT, Priority.URGENT), (Cost.MESSAGE, Priority.FRAME))
+    assert [lane.slot_at(0.0, ticket) for ticket in (urgent, edit)] == [0.0, 1.0]
 
 
 def test_a_time_to_come_is_told_to_all_who_wait_for_it() -> None:
