@@ -137,6 +137,10 @@ WALKS: list[tuple[str, list[tuple[Batch, Frame]]]] = [
         ],
     ),
     (
+        "whatever white space is around it",
+        [((TextDelta("\n a b"), SEARCH, TextDelta("a")), Frame("", 3, ("\n a b",), "⏳ search"))],
+    ),
+    (
         "one that goes on is another",
         [
             ((TextDelta("Yes"), SEARCH, TextDelta("Yes")), Frame("", 3, ("Yes",), "⏳ search")),
