@@ -182,6 +182,14 @@ DRAFT_WALKS: list[tuple[str, list[Step]]] = [
         ],
     ),
     (
+        "a failure is forgotten when the next sign is shown",
+        [
+            Step(0.0, 0, URGENT, shown=False, text=False),
+            Step(0.25, 0, URGENT, text=False),
+            Step(0.25, 1, URGENT),
+        ],
+    ),
+    (
         "a failed later frame keeps the distance of its age",
         [
             Step(0.0, 1, URGENT),
