@@ -45,6 +45,7 @@ PURE: Final = frozenset(
         *("difflib", "enum", "functools", "hashlib", "heapq", "html", "itertools", "json", "math", "operator", "re"),
         *("string", "textwrap", "types", "typing", "unicodedata", "urllib.parse"),
         *("attrs", "msgspec", "triolet.core", "triolet.errors"),
+        *("pyromark", "telegramify_markdown"),  # from text to events, and from text to HTML: functions, no more
     }
 )
 

@@ -121,6 +121,20 @@ IN_THE_FILE = {
         )
         for pseudo in (777000, 1087968824, 136817688)
     },
+    # hidden tags
+    "[streaming]\nhide_tags = 'think'": (
+        'streaming.hide_tags: "think" is refused: write a list of texts, such as ["a", "b"]'
+    ),
+    "[streaming]\nhide_tags = ['a', 1]": (
+        'streaming.hide_tags: ["a", 1] is refused: not all of its entries are texts; write each in quotes'
+    ),
+    "[streaming]\nhide_tags = ['a', '<b>']": (
+        'streaming.hide_tags: ["a", "<b>"] is refused: entry 2: '
+        "write a tag's name without < > / and spaces, or what begins and ends the text: [A]...[/A]"
+    ),
+    "[streaming]\nhide_tags = ['a b...c']": (
+        'streaming.hide_tags: ["a b...c"] is refused: entry 1: write a pair as open...close, without spaces, ` and ~'
+    ),
     # addresses
     **{
         f"[telegram]\napi_base = '{url}'": (

@@ -14,6 +14,8 @@ from triolet.emulator import Again, EmulatedTelegram, Limits, Reply
 ANN, BEN, STRANGER = 7, 8, 9
 GROUP, FORUM, TOPIC = -5, -100500, 11
 EPOCH = 1_000_000
+ANN_JSON = {"id": ANN, "is_bot": False, "first_name": "Ann", "username": "ann_s", "language_code": "en"}
+ANN_CHAT = {"id": ANN, "type": "private", "first_name": "Ann", "username": "ann_s"}
 STOP = {"inline_keyboard": [[{"text": "⏹", "callback_data": "stop"}]]}
 
 
@@ -49,6 +51,12 @@ def refusal(telegram: EmulatedTelegram, method: str, now: float = 0.0, **params:
     assert not reply.body["ok"]
     assert reply.body["error_code"] == reply.status
     return str(reply.body["description"])
+
+
+def only(telegram: EmulatedTelegram, kind: str) -> Any:
+    """The one update that waits, which is of this kind."""
+    (update,) = telegram.updates.pending
+    return update[kind]
 
 
 def waiting(telegram: EmulatedTelegram, method: str, now: float = 0.0, **params: Any) -> Again:

@@ -11,7 +11,7 @@ import triolet.emulator
 FOLDER = Path(triolet.emulator.__file__).parent
 PURE = {
     "answers", "chats", "dispatch", "drafts", "entities", "faults", "journal", "limits", "markup", "methods",
-    "parameters", "people", "screen", "sending", "telegram", "text", "updates", "world",
+    "parameters", "people", "places", "rich", "rich_html", "screen", "sending", "telegram", "text", "updates", "world",
 }  # fmt: skip
 THIRD_PARTY = {"attrs", "h11", "trio"}
 

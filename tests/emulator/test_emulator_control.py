@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from emulator_scenes import ANN, BEN, FORUM, STOP, TOPIC, ask, refusal, scene
+from emulator_scenes import ANN, BEN, FORUM, GROUP, STOP, TOPIC, ask, refusal, reply_to, scene
 
 from triolet.emulator import EmulatedTelegram, Request
 from triolet.emulator.control import ROUTES, control
@@ -45,10 +45,12 @@ def test_a_whole_conversation_by_control() -> None:
                 "edited": True,
                 "reply_to": None,
                 "rang": True,
+                "rich": None,
             }
         ],
-        "draft": {"id": 5, "text": "Hi", "entities": [], "thinking": False, "stop_button": True},
+        "draft": {"id": 5, "text": "Hi", "entities": [], "thinking": False, "stop_button": True, "rich": None},
         "typing": False,
+        "rings": [],
     }
     assert result(telegram, "POST", "stop", 5.0, chat_id=ANN) == 5
     ask(telegram, "sendMessage", 6.0, chat_id=ANN, text="Hi", reply_markup=STOP)
@@ -70,6 +72,42 @@ def test_a_group_and_its_topics() -> None:
     result(telegram, "POST", "message", chat_id=FORUM, text="hi", user_id=BEN, thread_id=TOPIC)
     assert len(result(telegram, "GET", "screen", chat_id=FORUM, thread_id=TOPIC)["messages"]) == 1
     assert result(telegram, "GET", "screen", chat_id=FORUM)["messages"] == []
+
+
+def test_a_forum_is_closed_opened_and_lost_by_control() -> None:
+    telegram = scene()
+    topic = {"chat_id": FORUM, "thread_id": 12}
+    result(telegram, "POST", "topic", **topic, name="New")
+    result(telegram, "POST", "close", **topic, user_id=ANN)
+    said = refusal(telegram, "sendMessage", chat_id=FORUM, text="x", message_thread_id=12)
+    assert said == "Bad Request: TOPIC_CLOSED"
+    result(telegram, "POST", "reopen", **topic)
+    ask(telegram, "sendMessage", 2.0, chat_id=FORUM, text="x", message_thread_id=12)
+    result(telegram, "DELETE", "topic", 3.0, **topic)
+    assert result(telegram, "GET", "screen", 3.0, **topic)["messages"] == []
+    assert result(telegram, "GET", "rings", 3.0, chat_id=FORUM) == [2.0]
+    assert send(telegram, "DELETE", "topic", **topic) == (400, {"ok": False, "error": f"chat {FORUM} has no topic 12"})
+
+
+def test_a_group_loses_the_bot_takes_it_back_and_migrates_by_control() -> None:
+    telegram = scene()
+    result(telegram, "POST", "remove", chat_id=GROUP, kicked=False)
+    assert refusal(telegram, "sendMessage", chat_id=GROUP, text="x").endswith("bot is not a member of the group chat")
+    result(telegram, "POST", "add", chat_id=GROUP, user_id=BEN)
+    result(telegram, "POST", "migrate", chat_id=GROUP, new_chat_id=-1002, user_id=BEN)
+    moved = reply_to(telegram, "sendMessage", chat_id=GROUP, text="x").body
+    assert isinstance(moved, dict)
+    assert moved["parameters"] == {"migrate_to_chat_id": -1002}
+
+
+def test_a_rich_message_is_seen_by_control() -> None:
+    telegram = scene()
+    html = "<h1>Title</h1>"
+    ask(telegram, "sendRichMessage", chat_id=ANN, rich_message={"html": html})
+    ask(telegram, "sendRichMessageDraft", chat_id=ANN, draft_id=1, rich_message={"html": html})
+    screen = result(telegram, "GET", "screen", chat_id=ANN)
+    for shown in (screen["messages"][0], screen["draft"]):
+        assert (shown["text"], shown["rich"]) == ("Title", html)
 
 
 def test_faults_come_and_go() -> None:

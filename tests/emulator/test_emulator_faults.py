@@ -96,10 +96,39 @@ def test_a_refusal_with_429_starts_no_penalty_and_a_flood_does() -> None:
     ask(telegram, "sendMessage", 39.0, chat_id=ANN, text="x")
 
 
+@pytest.mark.parametrize("method", ["sendMessage", "sendMessageDraft", "sendChatAction", "deleteMessage"])
+def test_a_flood_in_one_chat_refuses_its_kind_of_call_there(method: str) -> None:
+    telegram = spoiled()
+    params: dict[str, dict[str, Any]] = {
+        "sendMessage": {"text": "x"},
+        "sendMessageDraft": {"draft_id": 1},
+        "sendChatAction": {"action": "typing"},
+        "deleteMessage": {"message_id": 1},
+    }
+    for chat_id in (ANN, BEN):
+        ask(telegram, "sendMessage", chat_id=chat_id, text="to be deleted")
+    telegram.add_fault(Fault(action=Flood(5), method=method, chat_id=ANN))
+    ask(telegram, method, chat_id=BEN, **{**params[method], **({"message_id": 2} if method == "deleteMessage" else {})})
+    for now, seconds in ((0.0, 5), (1.0, 5), (5.0, 2)):  # the call at 1.0 cost a second more
+        said = refusal(telegram, method, now, chat_id=ANN, **params[method])
+        assert said == f"Too Many Requests: retry after {seconds}"
+    ask(telegram, method, 7.0, chat_id=ANN, **params[method])
+
+
 def test_a_flood_of_deletions_closes_nothing_else() -> None:
     telegram = spoiled(Fault(action=Flood(5), method="deleteMessage"))
     assert refusal(telegram, "deleteMessage", chat_id=ANN, message_id=1) == "Too Many Requests: retry after 5"
     ask(telegram, "sendMessage", chat_id=ANN, text="x")
+    ask(telegram, "sendMessageDraft", chat_id=ANN, draft_id=1)
+
+
+def test_any_fault_hits_a_deletion_too() -> None:
+    telegram = spoiled(*(Fault(action=each, method="deleteMessage") for each in (NO, Reset(carried_out=False))))
+    ask(telegram, "sendMessage", chat_id=ANN, text="x")
+    assert refusal(telegram, "deleteMessage", chat_id=ANN, message_id=1) == "Bad Request: no"
+    assert isinstance(telegram.call("deleteMessage", {"chat_id": ANN, "message_id": 1}, 0.0), Drop)
+    assert telegram.visible(ANN, 0.0) == ["x"]
+    assert ask(telegram, "deleteMessage", chat_id=ANN, message_id=1) is True
 
 
 def test_a_429_may_come_without_its_seconds() -> None:

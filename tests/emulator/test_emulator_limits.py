@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 from emulator_scenes import ANN, BEN, FORUM, GROUP, TOPIC, ask, reply_to, scene, waiting
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.emulator import Again, Bucket, Delay, EmulatedTelegram, Fault, Limits, Reply, Window
+from triolet.emulator import (
+    Again,
+    Bucket,
+    Cooldowns,
+    Delay,
+    EmulatedTelegram,
+    Fault,
+    Flood,
+    Limits,
+    Reply,
+    Window,
+)
 from triolet.emulator.limits import whole_seconds
 
 Timeline = list[tuple[float, int, int]]  # (at, how many calls, seconds that the last is told to wait)
@@ -102,6 +114,104 @@ def test_thirty_a_second_over_all_chats() -> None:
     assert told(reply_to(telegram, "deleteMessage", 0.5, chat_id=ANN, message_id=1)) == 2
     assert told(reply_to(telegram, "sendMessageDraft", 0.5, chat_id=ANN, draft_id=1)) == 0
     assert told(reply_to(telegram, "deleteMessage", 2.0, chat_id=ANN, message_id=1)) == 0
+
+
+def test_strict_edits_are_twenty_a_minute_in_private_and_hinder_no_send() -> None:
+    telegram = scene(attrs.evolve(Limits.strict_edits(), private=None))
+    for chat_id in (ANN, BEN):
+        ask(telegram, "sendMessage", chat_id=chat_id, text="to be edited")
+    edits = Texts(telegram, "editMessageText", chat_id=ANN, message_id=1)
+    timeline = [(0.0, 10, 0), (10.0, 10, 0), (20.0, 1, 40), (20.0, 1, 41), (61.0, 10, 0), (61.0, 1, 9)]
+    assert edits.follow(timeline[:4]) == timeline[:4]
+    for chat_id, method, params in ((ANN, "sendMessage", {}), (BEN, "editMessageText", {"message_id": 2})):
+        assert told(reply_to(telegram, method, 20.0, chat_id=chat_id, text="x", **params)) == 0
+    assert edits.follow(timeline[4:]) == timeline[4:]
+
+
+def test_strict_edits_come_on_top_of_the_documented_limits() -> None:
+    limits = Limits.strict_edits()
+    assert attrs.evolve(limits, private_edits=()) == Limits()
+    telegram = scene(limits)
+    assert Texts(telegram, "sendMessage", chat_id=ANN).follow([(0.0, 3, 0)]) == [(0.0, 3, 0)]
+    edits = Texts(telegram, "editMessageText", chat_id=ANN, message_id=1)
+    assert edits.follow([(0.5, 1, 1), (1.0, 1, 0)]) == [(0.5, 1, 1), (1.0, 1, 0)]
+
+
+def test_a_groups_edits_have_no_windows_but_those_they_share_with_its_sends() -> None:
+    telegram = scene(Limits(group=(Window(4, 60.0),), private_edits=(Window(1, 60.0),)))
+    ask(telegram, "sendMessage", chat_id=GROUP, text="to be edited")
+    timeline = [(0.0, 3, 0), (0.0, 1, 60)]
+    assert Texts(telegram, "editMessageText", chat_id=GROUP, message_id=1).follow(timeline) == timeline
+
+
+def test_a_flood_of_edits_is_a_flood_of_sends_too() -> None:
+    telegram = scene(Limits.strict_edits())
+    ask(telegram, "sendMessage", chat_id=ANN, text="x")
+    telegram.add_fault(Fault(action=Flood(9), method="editMessageText"))
+    assert told(reply_to(telegram, "editMessageText", 1.0, chat_id=ANN, message_id=1, text="y")) == 9
+    assert told(reply_to(telegram, "sendMessage", 2.0, chat_id=ANN, text="x")) == 9
+
+
+def cooled(seed: int, *, chat_id: int = ANN, gap: float = 0.9, calls: int = 400) -> list[tuple[int, int]]:
+    """The calls of a lone chat, paced so, that met a cool-down, and the seconds that each was told."""
+    telegram = scene(attrs.evolve(Limits.none(), cooling=Limits.cooldowns(seed).cooling))
+    now, met = 0.0, []
+    for number in range(calls):
+        seconds = told(reply_to(telegram, "sendMessageDraft", now, chat_id=chat_id, draft_id=1, text=f"text {number}"))
+        if seconds:
+            met.append((number, seconds))
+        now += seconds + gap
+    return met
+
+
+def test_cool_downs_come_to_one_hasty_call_in_twenty_and_last_up_to_three_seconds() -> None:
+    met = [each for seed in range(10) for each in cooled(seed)]
+    assert 0.04 < len(met) / 4000 < 0.06
+    assert {seconds for _, seconds in met} == {1, 2, 3}
+    assert cooled(0, gap=1.0) == []
+
+
+def test_the_seed_and_the_chat_decide_about_cool_downs_and_nothing_else() -> None:
+    assert cooled(1) == cooled(1)
+    assert cooled(1) != cooled(2)
+    assert cooled(1) != cooled(1, chat_id=BEN)
+
+
+def test_a_cool_down_refuses_the_whole_chat_and_grows_as_penalties_do() -> None:
+    limits = attrs.evolve(Limits(), cooling=Cooldowns(0, chance=1.0, longest=2.0))
+    length = Cooldowns(0, chance=1.0, longest=2.0).length(ANN, 1)
+    telegram = scene(limits)
+    mine = telegram.user_sends(ANN, "x", 0.0)
+    edited = ask(telegram, "sendMessage", chat_id=ANN, text="x")["message_id"]
+    assert told(reply_to(telegram, "sendMessageDraft", 0.9, chat_id=ANN, draft_id=1)) == whole_seconds(length)
+    ends = 0.9 + length
+    for method, params in (
+        ("sendChatAction", {"action": "typing"}),
+        ("sendMessage", {"text": "x"}),
+        ("editMessageText", {"message_id": edited, "text": "y"}),
+        ("sendMessageDraft", {"draft_id": 1}),
+    ):
+        ends += 1.0
+        assert told(reply_to(telegram, method, 0.9, chat_id=ANN, **params)) == whole_seconds(ends - 0.9)
+    assert told(reply_to(telegram, "deleteMessage", 0.9, chat_id=ANN, message_id=mine)) == 0
+    assert told(reply_to(telegram, "sendMessage", 0.9, chat_id=BEN, text="x")) == 0
+    assert told(reply_to(telegram, "sendMessage", ends, chat_id=ANN, text="x")) == 0
+
+
+def test_deletions_neither_begin_a_cool_down_nor_make_the_next_call_hasty() -> None:
+    telegram = scene(attrs.evolve(Limits.none(), cooling=Cooldowns(0, chance=1.0)))
+    ask(telegram, "sendMessage", chat_id=ANN, text="x")
+    ask(telegram, "deleteMessage", 0.9, chat_id=ANN, message_id=1)
+    ask(telegram, "sendMessage", 1.0, chat_id=ANN, text="y")
+
+
+def test_an_absorbed_cool_down_is_met_once() -> None:
+    cooling = Cooldowns(0, chance=1.0, longest=0.5)
+    telegram = scene(attrs.evolve(Limits.none(), cooling=cooling, absorb_messages=8.0))
+    ask(telegram, "sendMessage", chat_id=ANN, text="first")
+    wait = waiting(telegram, "sendMessage", 0.0, chat_id=ANN, text="second")
+    assert wait.at == cooling.length(ANN, 1)
+    assert isinstance(telegram.resume(wait, wait.at), Reply)
 
 
 def test_a_penalty_grows_no_further_than_the_longest() -> None:

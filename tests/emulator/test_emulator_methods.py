@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from emulator_scenes import ANN, BEN, EPOCH, FORUM, GROUP, STOP, TOPIC, ask, refusal, scene, staged
+from emulator_scenes import ANN, BEN, EPOCH, FORUM, GROUP, STOP, TOPIC, ask, refusal, scene, staged, waiting
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.emulator import BotUser, Button, Reply
+from triolet.emulator import BotUser, Button, Delay, Reply
 from triolet.emulator.parameters import SIGNATURES
 
 SMILE = "😀"
@@ -96,6 +96,28 @@ def test_the_limit_counts_code_points_after_trimming(text: str) -> None:
     assert ask(telegram, "sendMessage", chat_id=ANN, text=text)["text"] == text.strip()
     ask(telegram, "editMessageText", chat_id=ANN, message_id=1, text="x")
     assert ask(telegram, "editMessageText", chat_id=ANN, message_id=1, text=text)["text"] == text.strip()
+
+
+def test_a_phone_rings_for_what_is_new_of_the_bot_and_not_silent() -> None:
+    telegram = scene()
+    ask(telegram, "sendMessage", 1.0, chat_id=ANN, text="loud")
+    ask(telegram, "sendMessage", 2.0, chat_id=ANN, text="silent", disable_notification=True)
+    ask(telegram, "sendMessage", 3.0, chat_id=ANN, text="in a topic", message_thread_id=TOPIC)
+    ask(telegram, "sendMessage", 3.5, chat_id=BEN, text="elsewhere")
+    ask(telegram, "sendMessageDraft", 4.0, chat_id=ANN, draft_id=1, text="no message")
+    ask(telegram, "editMessageText", 5.0, chat_id=ANN, message_id=1, text="louder")
+    telegram.user_sends(ANN, "mine", 6.0)
+    ask(telegram, "deleteMessage", 7.0, chat_id=ANN, message_id=1)  # who heard it has heard it
+    assert telegram.rings(ANN) == [1.0, 3.0]
+    assert telegram.screen(ANN, 7.0).rings == (1.0,)
+    assert telegram.screen(ANN, 7.0, TOPIC).rings == (3.0,)
+    assert telegram.rings(GROUP) == []
+
+
+def test_a_late_message_has_rung_by_the_time_one_asks() -> None:
+    telegram = scene(latency=Delay(before=5.0))
+    telegram.abandon(waiting(telegram, "sendMessage", chat_id=ANN, text="x"), 1.0)
+    assert (telegram.rings(ANN), telegram.rings(ANN, 4.9), telegram.rings(ANN, 5.0)) == ([], [], [5.0])
 
 
 def test_a_reply_to_nothing_may_be_allowed() -> None:
@@ -198,7 +220,9 @@ JSON = st.recursive(
     max_leaves=8,
 )
 NAMES = sorted({name for each in SIGNATURES.values() for name in {*each.optional, *each.required}})
-PLAUSIBLE = st.sampled_from([ANN, GROUP, FORUM, 1, TOPIC, "x", "typing", True, [], STOP, {"message_id": 1}])
+PLAUSIBLE = st.sampled_from([
+    ANN, GROUP, FORUM, 1, TOPIC, "x", "typing", True, [], STOP, {"message_id": 1}, {"html": "<p>x</p>"},
+])  # fmt: skip
 
 
 @given(

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
-from emulator_scenes import ANN, BEN, EPOCH, FORUM, GROUP, STOP, STRANGER, TOPIC, ask, refusal, scene, staged
+from emulator_scenes import (
+    ANN,
+    ANN_CHAT,
+    ANN_JSON,
+    BEN,
+    EPOCH,
+    FORUM,
+    GROUP,
+    STOP,
+    STRANGER,
+    TOPIC,
+    ask,
+    only,
+    refusal,
+    scene,
+    staged,
+)
 
-from triolet.emulator import EmulatedTelegram, ImpossibleAct
-
-ANN_JSON = {"id": ANN, "is_bot": False, "first_name": "Ann", "username": "ann_s", "language_code": "en"}
-ANN_CHAT = {"id": ANN, "type": "private", "first_name": "Ann", "username": "ann_s"}
-
-
-def only(telegram: EmulatedTelegram, kind: str) -> Any:
-    (update,) = telegram.updates.pending
-    return update[kind]
+from triolet.emulator import GENERAL, ImpossibleAct
+from triolet.emulator.people import People
+from triolet.emulator.places import Places
 
 
 def test_a_message_update_is_telegrams() -> None:
@@ -77,54 +88,11 @@ def test_a_press_of_a_button_is_answered_once_and_in_time() -> None:
         assert late.startswith("Bad Request: query is too old")
 
 
-def test_blocking_and_unblocking_are_told() -> None:
-    telegram = scene()
-    telegram.user_blocks_bot(ANN, 1.0)
-    change = only(telegram, "my_chat_member")
-    bot = {"id": 42, "is_bot": True, "first_name": "Triolet", "username": "triolet_bot"}
-    assert change == {
-        "chat": ANN_CHAT,
-        "from": ANN_JSON,
-        "date": EPOCH + 1,
-        "old_chat_member": {"user": bot, "status": "member"},
-        "new_chat_member": {"user": bot, "status": "kicked", "until_date": 0},
-    }
-    assert refusal(telegram, "sendMessage", chat_id=ANN, text="x") == "Forbidden: bot was blocked by the user"
-    with pytest.raises(ImpossibleAct, match="user 7 has blocked the bot"):
-        telegram.user_sends(ANN, "x", 2.0)
-    telegram.user_unblocks_bot(ANN, 3.0)
-    ask(telegram, "sendMessage", chat_id=ANN, text="x")
-
-
-def test_a_group_that_removed_the_bot_is_silent_until_it_is_back() -> None:
-    telegram = scene()
-    telegram.group_removes_bot(GROUP, 0.0, user_id=BEN)
-    change = only(telegram, "my_chat_member")
-    assert (change["from"]["id"], change["new_chat_member"]["status"]) == (BEN, "kicked")
-    telegram.updates.drop_all()
-    telegram.user_sends(GROUP, "unheard", 1.0)
-    assert telegram.updates.pending == []
-    telegram.group_adds_bot(GROUP, 2.0)
-    telegram.user_sends(GROUP, "heard", 3.0)
-    assert [next(iter(update.keys() - {"update_id"})) for update in telegram.updates.pending] == [
-        "my_chat_member",
-        "message",
-    ]
-    telegram.group_removes_bot(GROUP, 4.0, kicked=False)
-    assert telegram.updates.pending[-1]["my_chat_member"]["new_chat_member"]["status"] == "left"
-
-
-def test_a_deleted_topic_takes_its_messages_and_its_draft_along() -> None:
-    telegram = scene()
-    ask(telegram, "sendMessage", chat_id=ANN, text="x", message_thread_id=TOPIC)
-    ask(telegram, "sendMessageDraft", chat_id=ANN, draft_id=1, text="y", message_thread_id=TOPIC)
-    telegram.delete_topic(ANN, TOPIC, 1.0)
-    assert telegram.visible(ANN, 1.0, TOPIC) == []
-    assert [row.kind for row in telegram.transcript(ANN)] == ["message", "draft", "delete", "draft_cleared"]
-    said = refusal(telegram, "sendMessage", chat_id=ANN, text="x", message_thread_id=TOPIC)
-    assert said == "Bad Request: message thread not found"
-    telegram.add_topic(ANN, TOPIC, "again")
-    ask(telegram, "sendMessage", chat_id=ANN, text="x", message_thread_id=TOPIC)
+def test_every_act_but_making_something_takes_a_time() -> None:
+    for acts in (People, Places):
+        for name, act in vars(acts).items():
+            if inspect.isfunction(act) and not name.startswith(("_", "add_")):
+                assert "now" in inspect.signature(act).parameters, name
 
 
 IMPOSSIBLE: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
@@ -140,6 +108,21 @@ IMPOSSIBLE: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("user_presses_stop", (ANN, 0.0), {}),
     ("user_presses_button", (ANN, 1, "stop", 0.0), {}),
     ("delete_topic", (ANN, 99, 0.0), {}),
+    ("group_migrates", (ANN, -6, 0.0), {}),
+    ("group_migrates", (FORUM, -6, 0.0), {}),
+    ("group_migrates", (GROUP, FORUM, 0.0), {}),
+    ("group_migrates", (GROUP, 6, 0.0), {}),
+    ("group_migrates", (GROUP, -6, 0.0), {"user_id": STRANGER}),
+    ("user_sends", (-6, "x", 0.0), {}),
+    ("close_topic", (ANN, TOPIC, 0.0), {}),
+    ("close_topic", (GROUP, GENERAL, 0.0), {}),
+    ("close_topic", (FORUM, 99, 0.0), {}),
+    ("close_topic", (FORUM, TOPIC, 0.0), {"user_id": STRANGER}),
+    ("reopen_topic", (FORUM, TOPIC, 0.0), {}),
+    ("reopen_topic", (FORUM, 99, 0.0), {}),
+    ("add_topic", (FORUM, GENERAL, "x"), {}),
+    ("delete_topic", (FORUM, GENERAL, 0.0), {}),
+    ("add_group", (-6, "x", []), {"supergroup": True, "topics": {GENERAL: "x"}}),
     ("add_topic", (GROUP, 1, "x"), {}),
     ("add_topic", (ANN, TOPIC, "x"), {}),
     ("add_private_chat", (ANN,), {}),
@@ -150,6 +133,7 @@ IMPOSSIBLE: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("add_group", (-6, "x", []), {"bot_status": "owner"}),
     ("screen", (404, 0.0), {}),
     ("transcript", (404,), {}),
+    ("rings", (404,), {}),
 ]
 
 

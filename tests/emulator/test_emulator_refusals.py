@@ -60,6 +60,9 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any], str]] = [
         NOT_MODIFIED.removeprefix("Bad Request: "),
     ),
     ("editMessageText", {"chat_id": ANN, "message_id": 1}, "message text is empty"),
+    ("deleteMessage", {"message_id": 1}, "chat_id is empty"),
+    ("deleteMessage", {"chat_id": 404, "message_id": 1}, "chat not found"),
+    ("deleteMessage", {"chat_id": ANN}, "message identifier is not specified"),
     ("deleteMessage", {"chat_id": ANN, "message_id": 99}, "message to delete not found"),
     ("deleteMessage", {"chat_id": GROUP, "message_id": 3}, "message can't be deleted"),
     ("sendMessageDraft", {"chat_id": ANN, "draft_id": 0, "text": "x"}, "RANDOM_ID_INVALID"),
@@ -96,11 +99,6 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any], str]] = [
 OBJECTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("sendMessage", {**X, "txet": "y"}, "sendMessage has no parameter 'txet'"),
     ("sendMessage", {**X, "message_effect_id": "1"}, "sendMessage: the parameter 'message_effect_id' is not modelled"),
-    (
-        "editMessageText",
-        {"chat_id": ANN, "message_id": 1, "rich_message": {}},
-        "editMessageText: the parameter 'rich_message' is not modelled",
-    ),
     ("sendMessage", {"chat_id": "7", "text": "x"}, 'sendMessage: chat_id must be Integer or @name, not "7"'),
     ("sendMessage", {"chat_id": True, "text": "x"}, "sendMessage: chat_id must be Integer or @name, not true"),
     (
@@ -259,7 +257,7 @@ def test_an_emulator_wants_a_token_it_can_hold_others_to() -> None:
         EmulatedTelegram("emulator")
 
 
-@pytest.mark.parametrize("method", ["sendRichMessage", "sendRichMessageDraft", "sendmessage", "nonsense", ""])
+@pytest.mark.parametrize("method", ["sendWidget", "sendmessage", "nonsense", ""])
 def test_a_method_it_does_not_know_is_answered_as_by_an_older_server(method: str) -> None:
     assert reply_to(scene(), method, chat_id=ANN).status == 404
     assert refusal(scene(), method) == "Not Found: method not found"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from emulator_scenes import ANN, BEN, STOP, TOPIC, Client, ask, scene
+from emulator_scenes import ANN, BEN, FORUM, GROUP, STOP, TOPIC, Client, ask, scene
 
 from triolet.emulator import (
     Delay,
@@ -168,6 +168,7 @@ async def test_a_person_acts_through_the_server(autojump_clock: trio.testing.Moc
         ask(telegram, "sendMessage", chat_id=ANN, text="x", reply_markup=STOP)
         ask(telegram, "sendMessageDraft", chat_id=ANN, draft_id=3, text="y", can_stop=True)
         assert server.screen(ANN).draft is not None
+        assert server.rings(ANN) == [0.0]
         assert server.press_stop(ANN) == 3
         assert server.press_button(ANN, 2, "stop")
         server.delete(ANN, message_id)
@@ -185,6 +186,36 @@ async def test_a_person_acts_through_the_server(autojump_clock: trio.testing.Moc
             "my_chat_member",
         ]
         assert server.visible(ANN, TOPIC) == []
+
+
+async def test_what_befalls_a_group_and_its_topics_goes_through_the_server_too(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with open_telegram_server(scene()) as server, trio.open_nursery() as nursery:
+        heard: list[Any] = []
+
+        async def poll() -> None:
+            answer = await client.call(TOKEN, "getUpdates", timeout=50)
+            heard.append((trio.current_time(), answer["result"][0]["message"]["migrate_to_chat_id"]))
+
+        client = await connect(server)
+        nursery.start_soon(poll)
+        await trio.sleep(1)
+        server.migrate(GROUP, -1002, user_id=BEN)
+        await trio.sleep(1)
+        assert heard == [(1.0, -1002)]
+        server.remove_bot(-1002, user_id=BEN)
+        server.add_bot(-1002, user_id=BEN)
+        server.close_topic(FORUM, TOPIC, user_id=ANN)
+        server.reopen_topic(FORUM, TOPIC, user_id=ANN)
+        server.delete_topic(FORUM, TOPIC)
+        told = [
+            next((kind, told["from"]["id"]) for kind, told in update.items() if kind != "update_id")
+            for update in server.telegram.updates.pending
+        ]
+        member = ("my_chat_member", BEN)
+        assert told == [("message", BEN), ("message", BEN), member, member, ("message", ANN), ("message", ANN)]
+        assert server.visible(FORUM, TOPIC) == []
 
 
 async def test_waiting_for_a_change_returns_at_the_change(autojump_clock: trio.testing.MockClock) -> None:

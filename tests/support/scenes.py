@@ -41,7 +41,10 @@ CURSOR = " ▉"
 LATENCY = Delay(before=0.025, after=0.025)
 ROUND_TRIP = 0.05
 
-SHOWING = ("sendMessage", "sendMessageDraft", "editMessageText", "sendChatAction", "deleteMessage")
+SHOWING = (
+    *("sendMessage", "sendRichMessage", "editMessageText", "deleteMessage"),
+    *("sendMessageDraft", "sendRichMessageDraft", "sendChatAction"),
+)
 """The calls that a user can see something of."""
 
 
@@ -116,8 +119,8 @@ class Scene:
         return (await self.wait_answers(before + 1, chat_id))[-1]
 
 
-def open_telegram(limits: Limits, *, string_draft_ids: bool = True) -> EmulatedTelegram:
-    telegram = EmulatedTelegram(token=TOKEN, limits=limits, string_draft_ids=string_draft_ids)
+def open_telegram(limits: Limits, *, string_draft_ids: bool = True, rich: bool = True) -> EmulatedTelegram:
+    telegram = EmulatedTelegram(token=TOKEN, limits=limits, string_draft_ids=string_draft_ids, rich=rich)
     for user, name in ((ADA, "Ada"), (BOB, "Bob"), (STRANGER, "Mallory")):
         telegram.add_private_chat(user, name)
     telegram.add_group(GROUP, "Friends", (ADA, BOB, STRANGER), supergroup=True)

@@ -140,6 +140,7 @@ def _services(settings: Settings, provider: Provider, house: _House) -> Services
         screen=TelegramScreen(house.outbox, settings.streaming),
         turns=trio.CapacityLimiter(settings.limits.max_turns),
         queue_limit=settings.limits.queue_per_chat,
+        hide_tags=settings.streaming.hide_tags,
     )
 
 

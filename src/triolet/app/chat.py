@@ -36,6 +36,7 @@ async def run_chat(settings: Settings, provider: Provider, terminal: Terminal) -
             screen=ConsoleScreen(terminal),
             turns=trio.CapacityLimiter(1),
             queue_limit=sys.maxsize,  # a pipe may say all at once
+            hide_tags=settings.streaming.hide_tags,
         )
         async with trio.open_nursery() as conversations:
             supervisor = Supervisor(conversations, services, Access({_PERSON}, "all"), BotIdentity(0, ""))

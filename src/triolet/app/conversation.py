@@ -20,6 +20,7 @@ from triolet.app.model import Model
 from triolet.app.turn import Turn, run_turn
 from triolet.core.buttons import Action, Button, Buttons
 from triolet.core.calls import Place
+from triolet.core.coalescer import Coalescer
 from triolet.core.commands import StreamMode, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message
 from triolet.core.events import Batch
@@ -71,6 +72,7 @@ class Services:
     screen: Screen
     turns: trio.CapacityLimiter
     queue_limit: int
+    hide_tags: tuple[str, ...] = ()
     owner: int | None = None
     buttons: Buttons = attrs.Factory(lambda: Buttons(partial(secrets.token_urlsafe, 12)))
 
@@ -144,7 +146,8 @@ class Conversation:
 
     async def _answer(self, question: Question) -> None:
         button = self._issue_stop_button(question)
-        self._turn = Turn(self._services.screen.open_transport(question.place, mode=self._mode, button=button))
+        transport = self._services.screen.open_transport(question.place, mode=self._mode, button=button)
+        self._turn = Turn(transport, Coalescer(self._services.hide_tags))
         asked = Message.of("user", question.text)
 
         async def ask(emit: Callable[[Batch], None]) -> None:

@@ -111,8 +111,9 @@ async def _run_transport(turn: Turn, latest: Latest, window: trio.CancelScope) -
 
 async def _commit(turn: Turn, record: Record) -> None:
     turn.end(Ending.SHUTDOWN)  # if nothing else was, it is the program
-    frame = turn.coalescer.finish()
-    turn.transport.commit(frame, mark_of(turn.ending or Ending.SHUTDOWN, turn.detail, answered=turn.coalescer.answered))
+    said = bool(turn.coalescer.text) or turn.coalescer.is_silent
+    mark = mark_of(turn.ending or Ending.SHUTDOWN, turn.detail, answered=said)
+    turn.transport.commit(turn.coalescer.finish(), mark)
     try:
         await record(turn)
     except StartError as problem:  # the answer is on its way all the same, and the other chats go on

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from triolet.config.secret import Secret
+from triolet.core.hidden import parse_tag
 
 PSEUDO_USERS: Final = {777000, 1087968824, 136817688}
 """Whom Telegram names as the author for channels and anonymous administrators: anybody may be behind them."""
@@ -83,6 +84,14 @@ def _user_ids(_instance: object, _attribute: object, value: tuple[int, ...]) -> 
             raise ValueError(f"{number} speaks for channels or anonymous administrators, so for anybody")
 
 
+def _tags(_instance: object, _attribute: object, value: tuple[str, ...]) -> None:
+    for place, tag in enumerate(value, start=1):
+        try:
+            parse_tag(tag)
+        except ValueError as problem:
+            raise ValueError(f"entry {place}: {problem}") from None
+
+
 def _without_slash(url: str) -> str:
     return url.rstrip("/")
 
@@ -142,6 +151,9 @@ class StreamingSettings:
     draft_interval: float = _key(0.2, "seconds between drafts at best; the budget widens it", _seconds)
     cursor: str = _key(" ▉", "what follows an answer that is still being written", _short)
     notify: Literal["final", "first"] = _key("final", "final | first: which message of a growing answer rings")
+    hide_tags: tuple[str, ...] = _key(
+        ("think", "thinking", "reasoning"), 'whose text never shows; any other pair: "[A]...[/A]"', _tags
+    )
 
 
 @attrs.frozen

@@ -30,12 +30,23 @@ def typed(value: object, kind: Any) -> object:
     """A text from outside the file as the key's type, or as it is: then it is refused where all values are."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, str) and kind == tuple[str, ...]:
+        return _listed(value)
     if not isinstance(value, str) or kind not in {int, float, bool, tuple[int, ...]}:
         return value
     try:
         return json.loads(f"[{value.strip('[], ')}]" if kind == tuple[int, ...] else value.lower())
     except ValueError:
         return value
+
+
+def _listed(text: str) -> object:
+    """``a, b`` or ``["a", "b"]``; a bracket may begin an entry as well."""
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        listed = None
+    return listed if isinstance(listed, list) else [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
 class UnsetVariable(ValueError):
@@ -127,6 +138,13 @@ def _integers(entries: list[object]) -> tuple[object, ...]:
     return tuple(entries)
 
 
+def _texts(entries: list[object]) -> tuple[str, ...]:
+    texts = tuple(_storable(entry) for entry in entries if isinstance(entry, str))
+    if len(texts) < len(entries):
+        raise ValueError("not all of its entries are texts; write each in quotes")
+    return texts
+
+
 _READERS: Final[dict[Any, Callable[[object, Any], Any]]] = {
     str: _strict({str}, "write a text, in quotes", _storable),
     Secret: _strict({str}, "write a text, in quotes", lambda text: Secret(_storable(text))),
@@ -135,4 +153,5 @@ _READERS: Final[dict[Any, Callable[[object, Any], Any]]] = {
     float: _strict({int, float}, "write a number, without quotes", float),
     bool: _strict({bool}, "write true or false, without quotes", bool),
     tuple[int, ...]: _strict({list}, "write a list of numeric user ids, such as [1001, 1002]", _integers),
+    tuple[str, ...]: _strict({list}, 'write a list of texts, such as ["a", "b"]', _texts),
 }

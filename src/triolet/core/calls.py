@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from triolet.core.budget import Cost
+from triolet.core.content import blank
 from triolet.core.conversation import GENERAL, ConversationKey
 from triolet.core.text import Content, RichText
 
@@ -123,12 +124,16 @@ class Delivered:
 
 @attrs.frozen
 class Refused:
-    """``migrate_to`` is the id of the supergroup that a group has become."""
+    """``migrate_to`` is the id of the supergroup that a group has become.
+
+    A ``mended`` one was about a place that is another now: the next call goes there.
+    """
 
     code: int
     description: str
     retry_after: float | None = None
     migrate_to: int | None = None
+    mended: bool = False
 
     @property
     def unreachable(self) -> bool:
@@ -152,6 +157,8 @@ Outcome: TypeAlias = Delivered | Refused | Unknown
 def draft_call(bubble: Bubble, content: Content) -> Call:
     """A draft frame; blank content shows the client's own "Thinking…"."""
     params = bubble.place.params | {"draft_id": bubble.draft_id, "can_stop": True, "keep_on_stop": True}
+    if blank(content):
+        return Call("sendMessageDraft", params | {"text": ""}, Cost.DRAFT, bubble)
     method = "sendRichMessageDraft" if isinstance(content, RichText) else "sendMessageDraft"
     return Call(method, params | _content(content), Cost.DRAFT, bubble)
 
@@ -211,6 +218,8 @@ def absorb(call: Call, outcome: Outcome, newest: int) -> Outcome:
         _note_probed(bubble, outcome)
     elif isinstance(outcome, Refused) and is_gone(call, outcome):
         bubble.message_id = None
+    if isinstance(outcome, Refused) and bubble.place.mend(outcome):
+        return attrs.evolve(outcome, mended=True)
     return outcome
 
 

@@ -9,7 +9,7 @@ from triolet.core.text import Content, FormattedText, RichText, is_blank, italic
 
 def blank(content: Content) -> bool:
     """Whether nothing of it can be seen."""
-    return is_blank(content.source if isinstance(content, RichText) else content.text)
+    return not content.html or is_blank(content.source) if isinstance(content, RichText) else is_blank(content.text)
 
 
 def visible_length(content: Content) -> int:
@@ -27,7 +27,8 @@ def marked(content: Content, mark: str) -> Content:
 
 
 def followed(content: Content, cursor: str) -> Content:
-    """The content with a cursor behind its last character."""
+    """The content with a cursor behind its last character, or in a rich message below it."""
     if isinstance(content, RichText):
-        return RichText(content.html + html.escape(cursor), content.source + cursor)
+        shown = html.escape(cursor.strip())
+        return RichText(content.html + (f"<p>{shown}</p>" if shown else ""), content.source)
     return FormattedText(content.text + cursor, content.entities)

@@ -30,7 +30,7 @@ from triolet.core.calls import (
 )
 from triolet.core.content import marked
 from triolet.core.layout import plainer
-from triolet.core.text import Content, FormattedText, RichText, split_message
+from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic, split_message
 
 PROBE_AFTER = 2.0
 """Seconds: a server that is late with an answer may be late with the message too."""
@@ -124,6 +124,7 @@ class Delivery(Errand):
         self._anew = anew
         self._replaces: Bubble | None = None
         self._copied = False
+        self._behind: list[FormattedText] = []
         self._turned = False
         self._refusals = 0
 
@@ -135,14 +136,23 @@ class Delivery(Errand):
         self._anew = False
         if self.bubble.lost and self.bubble.target is None and not self._copied:
             self._copied = True
-            self._content = marked(self._content, SENT_AGAIN)
+            self._mark_copy()
         return message_call(self.bubble, self._content)
+
+    def _mark_copy(self) -> None:
+        """Say below it that it is a copy, or, where there is no room for that, behind it."""
+        copy = marked(self._content, SENT_AGAIN)
+        if isinstance(copy, FormattedText) and len(copy.text) > MESSAGE_LIMIT:
+            self._behind = [italic(SENT_AGAIN)]
+        else:
+            self._content = copy
 
     def settle(self, call: Call, outcome: Outcome, now: float) -> list[Errand]:
         following = super().settle(call, outcome, now)
-        if self.state is State.DELIVERED and self._replaces is not None:
-            return [Removal(self._replaces, self.owner)]
-        return following
+        if self.state is not State.DELIVERED:
+            return following
+        behind = [self._beside(content) for content in self._behind]
+        return [*behind, *([Removal(self._replaces, self.owner)] if self._replaces is not None else [])]
 
     def _settle_unknown(self, call: Call, reason: str, now: float) -> None:
         if call.sends:
@@ -153,7 +163,7 @@ class Delivery(Errand):
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
         if is_gone(call, refusal):
             self._settle_gone()
-        elif self.bubble.place.mend(refusal):
+        elif refusal.mended:
             pass
         elif refusal.code in CAPABILITY_CODES and (forms := _plainer(self._content, refusal)):
             self._content, *rest = forms

@@ -78,6 +78,10 @@ class Lane:
             return math.inf
         return max(self._parked_until, self._budget.free_at(now, ticket.cost, ticket.priority))
 
+    def slack(self, now: float, cost: Cost, cadence: float) -> int:
+        """How many calls of that cost the budget takes beyond one every ``cadence`` seconds."""
+        return self._budget.slack(now, cost, cadence)
+
     def errand_at(self, now: float) -> float:
         """The earliest time for the next errand, or to see that there is none; ``inf`` while a call is in flight."""
         if self._in_flight is not None:
@@ -99,17 +103,15 @@ class Lane:
     def begin(self, call: Call) -> None:
         assert self._in_flight is None, f"{call.method} begun while {self!r}"  # noqa: S101  # rule 1
         self._in_flight = call
-        for allowance in self._budget.allowances(call.cost):
-            allowance.begin()
+        self._budget.begin(call.cost)
 
     def end(self, call: Call, outcome: Outcome, now: float) -> Outcome:
         """The call is over: returns its outcome as its owner is to see it."""
         self._in_flight = None
-        for allowance in self._budget.allowances(call.cost):
-            allowance.end(now)
+        self._budget.end(call.cost, now)
         if isinstance(outcome, Refused) and outcome.retry_after is not None:
             self._parked_until = max(self._parked_until, now + outcome.retry_after)
-            self._budget.flooded(call.cost, now)
+            self._budget.flooded(now)
         seen = absorb(call, outcome, max(self._newest, call.bubble.place.newest))
         self._newest = max(self._newest, call.bubble.message_id or 0)
         return seen
@@ -120,9 +122,10 @@ class Lane:
         queue = self._removals if isinstance(errand, Removal) else self._lasting
         if errand.state is not State.WAITING:
             queue.remove(errand)
+        place = 1 if errand.state is State.WAITING else 0
         for later in reversed(following):
             if isinstance(later, Removal):
                 self._removals.append(later)
             else:
-                self._lasting.insert(1, later)
+                self._lasting.insert(place, later)
         return errand.state is not State.WAITING

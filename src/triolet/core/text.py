@@ -34,14 +34,19 @@ def is_blank(text: str) -> bool:
 
 @attrs.frozen
 class Entity:
-    """A formatted range of a text; ``offset`` and ``length`` are in UTF-16 code units."""
+    """A formatted range of a text; ``offset`` and ``length`` are in UTF-16 code units.
+
+    ``url`` is for the type text_link, ``language`` for pre.
+    """
 
     type: str
     offset: int
     length: int
+    url: str | None = None
+    language: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return attrs.asdict(self)
+        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
 
 
 @attrs.frozen
@@ -58,11 +63,14 @@ class FormattedText:
 
 @attrs.frozen
 class RichText:
+    """A rich message as ``html``, and the Markdown that it was made of, for whoever has to show it more plainly."""
+
     html: str
     source: str
 
 
 Content: TypeAlias = FormattedText | RichText
+"""What one message shows."""
 
 
 def italic(text: str) -> FormattedText:

@@ -96,5 +96,11 @@ def objection(description: str) -> Refused:
     return Refused(400, EMULATOR + description)
 
 
+def upgraded(new_chat_id: int) -> Refused:
+    """What every call hears that names a group which has become a supergroup."""
+    text = "Bad Request: group chat was upgraded to a supergroup chat"
+    return Refused(400, text, {"migrate_to_chat_id": new_chat_id})
+
+
 def too_many_requests(seconds: int) -> Refused:
     return Refused(429, f"Too Many Requests: retry after {seconds}", {"retry_after": seconds})

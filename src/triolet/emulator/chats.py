@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from triolet.emulator.text import FormattedText
+from triolet.emulator.rich import Content, RichContent
 
 ChatType: TypeAlias = Literal["private", "group", "supergroup"]
 BotStatus: TypeAlias = Literal["member", "administrator", "left", "kicked"]
@@ -63,12 +63,17 @@ REFUSALS: dict[tuple[ChatType, BotStatus], str] = {
 }
 
 
+GENERAL = 1
+"""The thread id of the topic that every forum has, and whose messages come without one."""
+
+
 @attrs.define(eq=False)
 class Chat:
     """A private chat has its user's id and that one member; a group's id is negative.
 
-    ``topics`` maps thread ids to names; ``bot_status`` is "kicked" where a user blocked the bot, and "left" where
-    they never started it.
+    ``topics`` maps thread ids to names, and leaves out General, which is ``None`` in ``closed``; ``bot_status`` is
+    "kicked" where a user blocked the bot, and "left" where they never started it. A basic group that has become a
+    supergroup is over, and ``migrated_to`` that one.
     """
 
     id: int
@@ -78,6 +83,12 @@ class Chat:
     members: list[int]
     topics: dict[int, str]
     bot_status: BotStatus
+    migrated_to: int | None = None
+    closed: set[int | None] = attrs.field(factory=set)
+
+    @property
+    def is_forum(self) -> bool:
+        return self.type == "supergroup" and bool(self.topics)
 
     def refusal(self) -> str | None:
         """Why the bot may not write here, if it may not."""
@@ -90,45 +101,64 @@ class Chat:
             "type": self.type,
             "first_name" if private else "title": self.title,
             "username": self.username,
-            "is_forum": True if self.topics and not private else None,
+            "is_forum": self.is_forum or None,
         })  # fmt: skip
 
 
 @attrs.frozen
 class Message:
-    """A message as it is now; ``date`` and ``edit_date`` are Unix times, ``rang`` tells whether it notified."""
+    """A message as it is now; ``date`` and ``edit_date`` are Unix times, ``rang`` tells whether it notified.
+
+    ``root`` is the message that the chain of replies began with, where this one is a reply. A service message has
+    its own fields in the place of its text, which is then what an app shows.
+    """
 
     id: int
     chat_id: int
     sender: User
     date: int
-    content: FormattedText
+    content: Content
     thread_id: int | None = None
     reply_to: int | None = None
+    root: int | None = None
     keyboard: dict[str, Any] | None = None
     link_preview: dict[str, Any] | None = None
     rang: bool = True
     protected: bool = False
     edit_date: int | None = None
+    service: dict[str, Any] | None = None
 
 
 def message_json(message: Message, chat: Chat, reply: Message | None = None) -> dict[str, Any]:
-    """The Message object of the Bot API; the message it replies to comes without its own reply."""
+    """The Message object of the Bot API; the message it replies to comes without its own reply.
+
+    In a supergroup a reply outside of topics names the message that began the replies as its thread, though that is
+    no topic and nothing can be sent to it (tdlib/telegram-bot-api#447).
+    """
+    outside = message.root if chat.type == "supergroup" else None
     return _without_none({
         "message_id": message.id,
         "from": message.sender.to_json(),
         "chat": chat.to_json(),
         "date": message.date,
         "edit_date": message.edit_date,
-        "message_thread_id": message.thread_id,
+        "message_thread_id": outside if message.thread_id is None else message.thread_id,
         "is_topic_message": True if message.thread_id is not None else None,
         "reply_to_message": message_json(reply, chat) if reply else None,
-        "text": message.content.text,
-        "entities": [dict(entity) for entity in message.content.entities] or None,
+        **_content_json(message),
         "link_preview_options": copy.deepcopy(message.link_preview),
         "reply_markup": copy.deepcopy(message.keyboard),
         "has_protected_content": message.protected or None,
     })  # fmt: skip
+
+
+def _content_json(message: Message) -> dict[str, Any]:
+    if message.service is not None:
+        return copy.deepcopy(message.service)
+    if isinstance(message.content, RichContent):
+        return {"rich_message": message.content.to_json()}
+    entities = [dict(entity) for entity in message.content.entities]
+    return {"text": message.content.text, "entities": entities or None}
 
 
 def _without_none(fields: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,13 @@ A person's acts, each answered with ``{"ok": true, "result": ...}``::
     POST   /control/button    chat_id message_id data [user_id]                -> the callback query's id
     POST   /control/block     user_id
     POST   /control/unblock   user_id
+    POST   /control/remove    chat_id [user_id kicked]                         the bot, from a group
+    POST   /control/add       chat_id [user_id]                                and back
+    POST   /control/migrate   chat_id new_chat_id [user_id]
+    POST   /control/topic     chat_id thread_id name
+    DELETE /control/topic     chat_id thread_id
+    POST   /control/close     chat_id thread_id [user_id]                      a topic; General's thread_id is 1
+    POST   /control/reopen    chat_id thread_id [user_id]
 
 What goes wrong from now on::
 
@@ -24,6 +31,7 @@ A look, with its parameters in the query::
 
     GET    /control/screen      chat_id [thread_id]
     GET    /control/transcript  chat_id
+    GET    /control/rings       chat_id
     GET    /control/journal     [method chat_id]
     GET    /control/health
 
@@ -141,6 +149,8 @@ GROUP = Route(_add_chat, {"chat_id": int, "title": str}, {"members": list, "supe
 CHAT: dict[str, type] = {"chat_id": int}
 WHERE: dict[str, type] = {"thread_id": int}
 WHICH: dict[str, type] = {"chat_id": int, "message_id": int}
+TOPIC: dict[str, type] = {"chat_id": int, "thread_id": int}
+WHO: dict[str, type] = {"user_id": int}
 
 ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "chat"): Route(
@@ -168,6 +178,17 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("POST", "unblock"): Route(
         lambda telegram, fields, now: telegram.user_unblocks_bot(**fields, now=now), {"user_id": int}
     ),
+    ("POST", "remove"): Route(
+        lambda telegram, fields, now: telegram.group_removes_bot(**fields, now=now), CHAT, {**WHO, "kicked": bool}
+    ),
+    ("POST", "add"): Route(lambda telegram, fields, now: telegram.group_adds_bot(**fields, now=now), CHAT, WHO),
+    ("POST", "migrate"): Route(
+        lambda telegram, fields, now: telegram.group_migrates(**fields, now=now), {**CHAT, "new_chat_id": int}, WHO
+    ),
+    ("POST", "topic"): Route(lambda telegram, fields, now: telegram.add_topic(**fields), {**TOPIC, "name": str}),
+    ("DELETE", "topic"): Route(lambda telegram, fields, now: telegram.delete_topic(**fields, now=now), TOPIC),
+    ("POST", "close"): Route(lambda telegram, fields, now: telegram.close_topic(**fields, now=now), TOPIC, WHO),
+    ("POST", "reopen"): Route(lambda telegram, fields, now: telegram.reopen_topic(**fields, now=now), TOPIC, WHO),
     ("POST", "fault"): Route(
         _add_fault, {"action": dict}, {"method": object, "chat_id": int, "skip": int, "times": object}
     ),
@@ -176,6 +197,7 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "transcript"): Route(
         lambda telegram, fields, now: [change.to_json() for change in telegram.transcript(**fields, now=now)], CHAT
     ),
+    ("GET", "rings"): Route(lambda telegram, fields, now: telegram.rings(**fields, now=now), CHAT),
     ("GET", "journal"): Route(
         lambda telegram, fields, now: [entry.to_json() for entry in telegram.calls(**fields)],
         optional={"method": str, "chat_id": int},

@@ -24,7 +24,7 @@ from triolet.emulator.faults import Action, Delay, FaultPlan, Flood, Refuse, Res
 from triolet.emulator.journal import Journal
 from triolet.emulator.limits import KIND_OF, Limits, RateWindows
 from triolet.emulator.methods import METHODS
-from triolet.emulator.parameters import SIGNATURES, check_parameters
+from triolet.emulator.parameters import RICH_METHODS, SIGNATURES, check_parameters
 from triolet.emulator.world import World
 
 Latency: TypeAlias = Delay | Callable[[str], Delay]
@@ -99,7 +99,7 @@ class Dispatcher:
             raise Refused(404, "Not Found")
         if call.token != self.token:
             raise Refused(401, "Unauthorized")
-        if call.method not in SIGNATURES:
+        if call.method not in SIGNATURES or (call.method in RICH_METHODS and not self._world.rich):
             raise Refused(404, "Not Found: method not found")
         check_parameters(call.method, call.params)
 
@@ -119,7 +119,7 @@ class Dispatcher:
 
     def _penalize(self, call: PendingCall, until: float) -> None:
         kind = KIND_OF.get(call.method)
-        if kind in {"draft", "message"} and call.chat_id is not None:
+        if kind is not None and call.chat_id is not None:
             self._rates.penalize(kind, call.chat_id, until)
 
     def _hold_back(self, call: PendingCall, now: float) -> Again | None:
@@ -127,6 +127,8 @@ class Dispatcher:
         kind = KIND_OF.get(call.method)
         if kind is None or call.chat_id is None:
             return None
+        if call.held_since is None:
+            self._rates.arrive(kind, call.chat_id, now)
         opens_at = self._rates.opens_at(kind, call.chat_id)
         if opens_at <= now:
             self._rates.take(kind, call.chat_id, now)

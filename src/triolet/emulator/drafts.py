@@ -1,13 +1,14 @@
 """Live drafts and "typing…": what is on a person's screen without being a message.
 
-Rule 1: one draft lives in each chat and topic. The same id updates it, another id replaces it.
+Rule 1: one draft lives in each chat and topic, of text or rich. The same id updates it, another id replaces it.
 Rule 2: it dies ``life`` seconds after its last update, or when a message of the bot arrives in its chat and topic.
 Rule 3: an identical repeat is an update too, unless ``refresh_identical`` is off (nobody outside Telegram knows).
 Rule 4: after a press of Stop its id is dead: later drafts with it are accepted and ignored. A draft sent with
         ``keep_on_stop`` stays as it is until rule 2 takes it; any other vanishes at once.
 Rule 5: a typing action shows for at most 5 seconds and ends with a message of the bot.
 
-From sendMessageDraft and sendChatAction in core.telegram.org/bots/api, and core.telegram.org/api/bots/ai.
+From sendMessageDraft, sendRichMessageDraft and sendChatAction in core.telegram.org/bots/api, and from
+core.telegram.org/api/bots/ai.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TypeAlias
 
 import attrs
 
-from triolet.emulator.text import FormattedText
+from triolet.emulator.rich import Content
 
 Place: TypeAlias = tuple[int, int | None]
 """A chat and a topic of it, or none."""
@@ -27,10 +28,10 @@ TYPING_LIFE = 5.0
 
 @attrs.frozen
 class Draft:
-    """What one sendMessageDraft asked to show; no text means the "Thinking…" placeholder."""
+    """What one sendMessageDraft or sendRichMessageDraft asked to show; no text means the "Thinking…" placeholder."""
 
     id: int
-    content: FormattedText
+    content: Content
     can_stop: bool = False
     keep_on_stop: bool = False
 

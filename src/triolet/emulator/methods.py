@@ -14,6 +14,8 @@ from triolet.emulator.sending import (
     send_chat_action,
     send_message,
     send_message_draft,
+    send_rich_message,
+    send_rich_message_draft,
 )
 from triolet.emulator.world import World
 
@@ -81,8 +83,10 @@ METHODS: dict[str, Method] = {
     "setMyCommands": set_my_commands,
     "answerCallbackQuery": answer_callback_query,
     "sendMessage": send_message,
+    "sendRichMessage": send_rich_message,
     "editMessageText": edit_message_text,
     "deleteMessage": delete_message,
     "sendMessageDraft": send_message_draft,
+    "sendRichMessageDraft": send_rich_message_draft,
     "sendChatAction": send_chat_action,
 }

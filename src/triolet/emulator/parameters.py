@@ -36,8 +36,19 @@ class Signature:
 
 
 FORMATTED = {"text": STRING, "parse_mode": STRING, "entities": ARRAY}
-WITH_MARKUP = {"link_preview_options": OBJECT, "reply_markup": OBJECT}
+SENDING = {
+    "chat_id": CHAT, "message_thread_id": INTEGER, "reply_parameters": OBJECT, "reply_markup": OBJECT,
+    "disable_notification": BOOLEAN, "protect_content": BOOLEAN,
+}  # fmt: skip
+DRAFTING = {
+    "chat_id": INTEGER, "message_thread_id": INTEGER, "draft_id": INTEGER, "can_stop": BOOLEAN, "keep_on_stop": BOOLEAN,
+}  # fmt: skip
 BUSINESS = "business_connection_id"
+UNMODELLED = {
+    BUSINESS, "direct_messages_topic_id", "ephemeral_message_parameters", "message_effect_id", "allow_paid_broadcast",
+    "suggested_post_parameters",
+}  # fmt: skip
+RICH_METHODS = frozenset({"sendRichMessage", "sendRichMessageDraft"})
 
 SIGNATURES: dict[str, Signature] = {
     "getMe": Signature(),
@@ -48,23 +59,16 @@ SIGNATURES: dict[str, Signature] = {
     "answerCallbackQuery": Signature(
         {"text": STRING, "show_alert": BOOLEAN, "cache_time": INTEGER}, {"callback_query_id": STRING}, {"url"}
     ),
-    "sendMessage": Signature(
-        {"chat_id": CHAT, "message_thread_id": INTEGER, **FORMATTED, **WITH_MARKUP, "reply_parameters": OBJECT}
-        | {"disable_notification": BOOLEAN, "protect_content": BOOLEAN},
-        {},
-        {BUSINESS, "direct_messages_topic_id", "ephemeral_message_parameters", "message_effect_id"}
-        | {"allow_paid_broadcast", "suggested_post_parameters"},
-    ),
+    "sendMessage": Signature({**SENDING, **FORMATTED, "link_preview_options": OBJECT}, unmodelled=UNMODELLED),
+    "sendRichMessage": Signature({**SENDING, "rich_message": OBJECT}, unmodelled=UNMODELLED),
     "editMessageText": Signature(
-        {"chat_id": CHAT, "message_id": INTEGER, **FORMATTED, **WITH_MARKUP},
-        {},
-        {BUSINESS, "inline_message_id", "rich_message"},
+        {"chat_id": CHAT, "message_id": INTEGER, **FORMATTED, "rich_message": OBJECT}
+        | {"link_preview_options": OBJECT, "reply_markup": OBJECT},
+        unmodelled={BUSINESS, "inline_message_id"},
     ),
     "deleteMessage": Signature({"chat_id": CHAT, "message_id": INTEGER}),
-    "sendMessageDraft": Signature(
-        {"chat_id": INTEGER, "message_thread_id": INTEGER, "draft_id": INTEGER, **FORMATTED}
-        | {"can_stop": BOOLEAN, "keep_on_stop": BOOLEAN},
-    ),
+    "sendMessageDraft": Signature({**DRAFTING, **FORMATTED}),
+    "sendRichMessageDraft": Signature({**DRAFTING, "rich_message": OBJECT}),
     "sendChatAction": Signature({"chat_id": CHAT, "message_thread_id": INTEGER}, {"action": STRING}, {BUSINESS}),
 }
 

@@ -9,6 +9,7 @@ import attrs
 from triolet.emulator.chats import Message
 from triolet.emulator.drafts import LiveDraft
 from triolet.emulator.markup import buttons_of
+from triolet.emulator.rich import Content, RichContent
 from triolet.emulator.text import Entity
 
 THINKING = "Thinking…"
@@ -46,7 +47,7 @@ class Button:
 
 @attrs.frozen
 class ScreenMessage:
-    """A message as it is shown."""
+    """A message as it is shown; a rich one has its HTML besides the text that is read of it."""
 
     id: int
     from_bot: bool
@@ -57,17 +58,19 @@ class ScreenMessage:
     edited: bool
     reply_to: int | None
     rang: bool
+    rich: str | None
 
 
 @attrs.frozen
 class ScreenDraft:
-    """The live draft, below all messages; ``thinking`` where it has no text yet."""
+    """The live draft, below all messages; ``thinking`` where it has no text yet, ``rich`` its HTML if it has any."""
 
     id: int
     text: str
     entities: tuple[Entity, ...]
     thinking: bool
     stop_button: bool
+    rich: str | None
 
 
 @attrs.frozen
@@ -79,6 +82,8 @@ class Screen:
     messages: tuple[ScreenMessage, ...]
     draft: ScreenDraft | None
     typing: bool
+    rings: tuple[float, ...]
+    """When the person's phone rang for a message of the bot here, whatever became of that message."""
 
     def to_json(self) -> dict[str, Any]:
         return attrs.asdict(self)
@@ -103,6 +108,7 @@ def show_message(message: Message) -> ScreenMessage:
         edited=message.edit_date is not None,
         reply_to=message.reply_to,
         rang=message.rang,
+        rich=_html(message.content),
     )
 
 
@@ -112,4 +118,15 @@ def _show_button(button: dict[str, str]) -> Button:
 
 def show_draft(live: LiveDraft) -> ScreenDraft:
     content = live.draft.content
-    return ScreenDraft(live.draft.id, content.text, content.entities, not content.text, live.has_button)
+    return ScreenDraft(
+        id=live.draft.id,
+        text=content.text,
+        entities=content.entities,
+        thinking=not content.text,
+        stop_button=live.has_button,
+        rich=_html(content),
+    )
+
+
+def _html(content: Content) -> str | None:
+    return content.html if isinstance(content, RichContent) else None

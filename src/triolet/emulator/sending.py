@@ -11,11 +11,12 @@ from typing import Any
 
 import attrs
 
-from triolet.emulator.answers import Refused, bad_request, objection
-from triolet.emulator.chats import Chat, Message
+from triolet.emulator.answers import Refused, bad_request, objection, upgraded
+from triolet.emulator.chats import GENERAL, Chat, Message
 from triolet.emulator.drafts import Draft
 from triolet.emulator.entities import check_entities
 from triolet.emulator.markup import check_keyboard
+from triolet.emulator.rich import Content, read_rich
 from triolet.emulator.text import MAX_MESSAGE, FormattedText, check_raw
 from triolet.emulator.world import World
 
@@ -34,21 +35,29 @@ PREVIEW_OPTIONS: dict[str, type] = {
 }
 REPLY_OPTIONS: dict[str, type] = {"message_id": int, "allow_sending_without_reply": bool}
 DELETABLE_FOR = 48 * 3600
+MIGRATIONS = ("migrate_to_chat_id", "migrate_from_chat_id")
 
 
 def send_message(world: World, params: Params, now: float) -> dict[str, Any]:
-    content = _message_text(params)
+    return _send(world, params, _message_text(params), now)
+
+
+def send_rich_message(world: World, params: Params, now: float) -> dict[str, Any]:
+    return _send(world, params, read_rich(params.get("rich_message")), now)
+
+
+def _send(world: World, params: Params, content: Content, now: float) -> dict[str, Any]:
     chat = _writable_chat(world, params)
     reply = _replied(world, chat, params)
     thread_id = _thread(chat, params, reply)
-    if len(content.text) > MAX_MESSAGE:
-        raise bad_request("message is too long")
+    if thread_id in chat.closed:
+        raise bad_request("TOPIC_CLOSED")
+    _check_length(content, "message is too long")
     keyboard = check_keyboard(params.get("reply_markup"))
     link_preview = _checked(params, "link_preview_options", PREVIEW_OPTIONS)
     message = attrs.evolve(
-        world.new_message(chat, world.bot.as_user(), content, now),
+        world.new_message(chat, world.bot.as_user(), content, now, reply),
         thread_id=thread_id,
-        reply_to=reply.id if reply else None,
         keyboard=keyboard,
         link_preview=link_preview,
         rang=not params.get("disable_notification", False),
@@ -59,7 +68,7 @@ def send_message(world: World, params: Params, now: float) -> dict[str, Any]:
 
 
 def edit_message_text(world: World, params: Params, now: float) -> dict[str, Any]:
-    content = _message_text(params)
+    content = _edited_content(world, params)
     chat = _writable_chat(world, params)
     old = world.message(chat.id, _message_id(params))
     if old is None:
@@ -72,8 +81,7 @@ def edit_message_text(world: World, params: Params, now: float) -> dict[str, Any
         keyboard=check_keyboard(params.get("reply_markup")),
         link_preview=_checked(params, "link_preview_options", PREVIEW_OPTIONS),
     )
-    if len(content.text) > MAX_MESSAGE:
-        raise bad_request("MESSAGE_TOO_LONG")
+    _check_length(content, "MESSAGE_TOO_LONG")
     if new == old:
         raise bad_request(
             "message is not modified: specified new message content and reply markup are exactly the same as a "
@@ -91,14 +99,32 @@ def delete_message(world: World, params: Params, now: float) -> bool:
         raise bad_request("message to delete not found")
     own = message.sender.id == world.bot.id
     allowed = own or chat.type == "private" or chat.bot_status == "administrator"
-    if not allowed or world.date(now) - message.date > DELETABLE_FOR:
+    migration = message.service is not None and not message.service.keys().isdisjoint(MIGRATIONS)
+    if not allowed or migration or world.date(now) - message.date > DELETABLE_FOR:
         raise bad_request("message can't be deleted")
     world.delete(message, now)
     return True
 
 
+def _edited_content(world: World, params: Params) -> Content:
+    """Text may become rich and the other way round."""
+    if "rich_message" not in params or not world.rich:
+        return _message_text(params)
+    for other in ("text", "entities", "link_preview_options"):
+        if other in params:
+            raise objection(f"editMessageText: rich_message and {other} are given together")
+    return read_rich(params["rich_message"])
+
+
 def send_message_draft(world: World, params: Params, now: float) -> bool:
-    content = _text(params)
+    return _draft(world, params, _text(params), now)
+
+
+def send_rich_message_draft(world: World, params: Params, now: float) -> bool:
+    return _draft(world, params, read_rich(params.get("rich_message"), draft=True), now)
+
+
+def _draft(world: World, params: Params, content: Content, now: float) -> bool:
     if params.get("draft_id", 0) == 0:
         raise bad_request("RANDOM_ID_INVALID")
     chat = _known_chat(world, params)
@@ -106,8 +132,7 @@ def send_message_draft(world: World, params: Params, now: float) -> bool:
         raise bad_request("TEXTDRAFT_PEER_INVALID")
     _check_membership(chat)
     thread_id = _thread(chat, params, None)
-    if len(content.text) > MAX_MESSAGE:
-        raise bad_request("MESSAGE_TOO_LONG")
+    _check_length(content, "MESSAGE_TOO_LONG")
     stop = {name: params.get(name, False) for name in ("can_stop", "keep_on_stop")}
     world.show_draft((chat.id, thread_id), Draft(params["draft_id"], content, **stop), now)
     return True
@@ -117,7 +142,8 @@ def send_chat_action(world: World, params: Params, now: float) -> bool:
     if params["action"] not in ACTIONS:
         raise bad_request("wrong parameter action in request")
     chat = _writable_chat(world, params)
-    world.type((chat.id, _thread(chat, params, None)), now)
+    general = chat.is_forum and params.get("message_thread_id") == GENERAL
+    world.type((chat.id, None if general else _thread(chat, params, None)), now)
     return True
 
 
@@ -135,12 +161,20 @@ def _message_text(params: Params) -> FormattedText:
     return content
 
 
+def _check_length(content: Content, description: str) -> None:
+    """A rich message has measured itself."""
+    if isinstance(content, FormattedText) and len(content.text) > MAX_MESSAGE:
+        raise bad_request(description)
+
+
 def _known_chat(world: World, params: Params) -> Chat:
     if "chat_id" not in params:
         raise bad_request("chat_id is empty")
     chat = world.chats.get(params["chat_id"])
     if chat is None:
         raise bad_request("chat not found")
+    if chat.migrated_to is not None:
+        raise upgraded(chat.migrated_to)
     return chat
 
 

@@ -129,12 +129,36 @@ class TelegramServer:
     def unblock(self, user_id: int) -> None:
         self.act(self.telegram.user_unblocks_bot, user_id)
 
+    def remove_bot(self, chat_id: int, user_id: int | None = None) -> None:
+        """A member removes the bot from a group."""
+        self.act(self.telegram.group_removes_bot, chat_id, user_id=user_id)
+
+    def add_bot(self, chat_id: int, user_id: int | None = None) -> None:
+        self.act(self.telegram.group_adds_bot, chat_id, user_id=user_id)
+
+    def migrate(self, chat_id: int, new_chat_id: int, user_id: int | None = None) -> None:
+        """A member makes a basic group a supergroup."""
+        self.act(self.telegram.group_migrates, chat_id, new_chat_id, user_id=user_id)
+
+    def close_topic(self, chat_id: int, thread_id: int, user_id: int | None = None) -> None:
+        self.act(self.telegram.close_topic, chat_id, thread_id, user_id=user_id)
+
+    def reopen_topic(self, chat_id: int, thread_id: int, user_id: int | None = None) -> None:
+        self.act(self.telegram.reopen_topic, chat_id, thread_id, user_id=user_id)
+
+    def delete_topic(self, chat_id: int, thread_id: int) -> None:
+        self.act(self.telegram.delete_topic, chat_id, thread_id)
+
     def screen(self, chat_id: int, thread_id: int | None = None) -> Screen:
         """What a person sees now."""
         return self.telegram.screen(chat_id, trio.current_time(), thread_id)
 
     def visible(self, chat_id: int, thread_id: int | None = None) -> list[str]:
         return self.screen(chat_id, thread_id).texts
+
+    def rings(self, chat_id: int) -> list[float]:
+        """When the person's phone rang for this chat."""
+        return self.telegram.rings(chat_id, trio.current_time())
 
     def transcript(self, chat_id: int) -> list[Change]:
         return self.telegram.transcript(chat_id, trio.current_time())

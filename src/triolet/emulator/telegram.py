@@ -29,7 +29,8 @@ class EmulatedTelegram(People):
     """A Bot API for one bot, with the people who talk to it.
 
     ``draft_life`` is in seconds; ``string_draft_ids`` off makes Stop updates carry integers, as documented;
-    ``latency`` is what every call takes before and after it is carried out.
+    ``latency`` is what every call takes before and after it is carried out; with ``rich`` off the server is older
+    than rich messages: it does not know their methods, and overlooks the parameter of editMessageText.
     """
 
     def __init__(
@@ -41,12 +42,13 @@ class EmulatedTelegram(People):
         draft_life: float = 30.0,
         refresh_identical: bool = True,
         string_draft_ids: bool = True,
+        rich: bool = True,
         latency: Latency | None = None,
         first_update_id: int = 1000,
         epoch: float = EPOCH,
     ) -> None:
         board = DraftBoard(draft_life, refresh_identical=refresh_identical)
-        world = World(bot or BotUser(), board, UpdateQueue(first_update_id), epoch)
+        world = World(bot or BotUser(), board, UpdateQueue(first_update_id), epoch, rich=rich)
         super().__init__(world, string_draft_ids=string_draft_ids)
         self._calls = Dispatcher(token, world, limits or Limits(), latency or Delay())
 
@@ -129,14 +131,20 @@ class EmulatedTelegram(People):
     def screen(self, chat_id: int, now: float, thread_id: int | None = None) -> Screen:
         """What a person sees at this time in a topic, or outside of topics."""
         self.settle(now)
-        return self.world.screen((self._chat(chat_id).id, thread_id), now)
+        return self.world.screen((self._any_chat(chat_id).id, thread_id), now)
 
     def visible(self, chat_id: int, now: float, thread_id: int | None = None) -> list[str]:
         """The texts of that screen, oldest first; a live draft comes last."""
         return self.screen(chat_id, now, thread_id).texts
 
+    def rings(self, chat_id: int, now: float | None = None) -> list[float]:
+        """When the person's phone rang for this chat: at each message of the bot that was not sent silently."""
+        if now is not None:
+            self.settle(now)
+        return self.world.rings(self._any_chat(chat_id).id)
+
     def transcript(self, chat_id: int, now: float | None = None) -> list[Change]:
         """Every change a person saw, in order of time; with ``now``, also what is due until then."""
         if now is not None:
             self.settle(now)
-        return self.world.transcript(self._chat(chat_id).id)
+        return self.world.transcript(self._any_chat(chat_id).id)

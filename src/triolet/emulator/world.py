@@ -12,18 +12,21 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
+
 from triolet.emulator.chats import BotUser, Chat, Message, User, message_json
 from triolet.emulator.drafts import Draft, DraftBoard, Place
+from triolet.emulator.rich import Content
 from triolet.emulator.screen import Change, ChangeKind, Screen, show_draft, show_message
-from triolet.emulator.text import FormattedText
 from triolet.emulator.updates import UpdateQueue
 
 
 class World:
-    """Chats, users, messages, drafts and updates."""
+    """Chats, users, messages, drafts and updates; with ``rich`` off, of a time before rich messages."""
 
-    def __init__(self, bot: BotUser, drafts: DraftBoard, updates: UpdateQueue, epoch: float) -> None:
+    def __init__(self, bot: BotUser, drafts: DraftBoard, updates: UpdateQueue, epoch: float, *, rich: bool) -> None:
         self.bot = bot
+        self.rich = rich
         self.drafts = drafts
         self.updates = updates
         self.revision = 0
@@ -33,6 +36,7 @@ class World:
         self.users: dict[int, User] = {}
         self._messages: dict[int, dict[int, Message]] = defaultdict(dict)
         self._changes: dict[int, list[Change]] = defaultdict(list)
+        self._rings: dict[int, list[tuple[float, int | None]]] = defaultdict(list)  # {chat id: [(at, thread id)]}
         self._message_ids: dict[int | None, Iterator[int]] = defaultdict(lambda: itertools.count(1))
         self._epoch = epoch
 
@@ -47,17 +51,22 @@ class World:
         chat = self.chats[message.chat_id]
         return message_json(message, chat, self.message(chat.id, message.reply_to))
 
-    def new_message(self, chat: Chat, sender: User, content: FormattedText, now: float) -> Message:
+    def new_message(
+        self, chat: Chat, sender: User, content: Content, now: float, reply: Message | None = None
+    ) -> Message:
         """A message with the chat's next id, not posted yet."""
         numbering = chat.id if chat.type == "supergroup" else None
-        return Message(next(self._message_ids[numbering]), chat.id, sender, self.date(now), content)
+        message = Message(next(self._message_ids[numbering]), chat.id, sender, self.date(now), content)
+        return attrs.evolve(message, reply_to=reply.id, root=reply.root or reply.id) if reply else message
 
     def post(self, message: Message, now: float) -> None:
-        """Put a message into its chat; one of the bot's takes the live draft away."""
+        """Put a message into its chat; one of the bot's takes the live draft away, and may ring."""
         if message.sender.is_bot:
             live = self.drafts.clear((message.chat_id, message.thread_id))
             if live is not None:
                 self._changed_draft("draft_cleared", (message.chat_id, message.thread_id), live.draft, now)
+            if message.rang:
+                self._rings[message.chat_id].append((now, message.thread_id))
         self._messages[message.chat_id][message.id] = message
         self._changed_message("message", message, now)
 
@@ -91,6 +100,7 @@ class World:
     def delete_topic(self, chat: Chat, thread_id: int, now: float) -> None:
         """The topic goes, with everything in it."""
         del chat.topics[thread_id]
+        chat.closed.discard(thread_id)
         for message in self.messages(chat.id, thread_id):
             self.delete(message, now)
         live = self.drafts.clear((chat.id, thread_id))
@@ -108,7 +118,11 @@ class World:
             messages=tuple(map(show_message, self.messages(*place))),
             draft=show_draft(live) if live else None,
             typing=self.drafts.typing(place, now),
+            rings=tuple(at for at, thread_id in self._rings[place[0]] if thread_id == place[1]),
         )
+
+    def rings(self, chat_id: int) -> list[float]:
+        return [at for at, _ in self._rings[chat_id]]
 
     def transcript(self, chat_id: int) -> list[Change]:
         return sorted(self._changes[chat_id], key=lambda change: change.at)

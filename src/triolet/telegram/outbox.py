@@ -103,6 +103,10 @@ class Outbox:
             chat.lane.leave(ticket)
             chat.change.announce()
 
+    def slack(self, bubble: Bubble, cost: Cost, cadence: float) -> int:
+        """How many calls of that cost its chat takes now, beyond one every ``cadence`` seconds."""
+        return self._chat(bubble).lane.slack(trio.current_time(), cost, cadence)
+
     async def show(self, call: Call) -> Outcome:
         """Make an interim call in a slot just waited for. Cancelling ends the waiting, not the call."""
         flight = self._begin(self._chat(call.bubble), call)

@@ -35,7 +35,7 @@ async def run_draft_window(answer: GrowingAnswer, frames: Frames, *, window: tri
 
 def _is_refused(outcome: Outcome) -> bool:
     """Whether the next draft would meet the same."""
-    return isinstance(outcome, Refused) and outcome.code in CAPABILITY_CODES
+    return isinstance(outcome, Refused) and outcome.code in CAPABILITY_CODES and not outcome.mended
 
 
 def _count(failures: int, outcome: Outcome) -> int:

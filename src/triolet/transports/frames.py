@@ -82,5 +82,6 @@ class Frames:
         delivered = isinstance(outcome, Delivered)
         if delivered:
             self._shown = (call.bubble.draft_id, content)
-        self._pace.ended(self._taken.revision, shown=delivered, text=not blank(content))
+        slack = self._outbox.slack(call.bubble, self._cost, self._pace.cadence)
+        self._pace.ended(self._taken.revision, shown=delivered, text=not blank(content), slack=slack)
         return outcome

@@ -1,0 +1,90 @@
+"""Markdown as the HTML of a rich message.
+
+`telegramify_markdown.richify` writes it. What it takes for more than text is veiled as in `syntax`: formulas, hidden
+text and footnotes; what Telegram would fetch, or would refuse, is undone in the HTML.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Final
+
+from triolet.core.syntax import VEILS, Event, veil
+from triolet.core.writer import Writer, is_linkable
+
+MAX_DEPTH: Final = 16
+MAX_COLUMNS: Final = 20
+"""Of a rich message (Bot API, sendRichMessage)."""
+
+_SYMBOLS: Final = {"$": "\x06", "|": "\x07", "☑": "\x08"}
+_UNVEIL_SYMBOLS: Final = {ord(veil): symbol for symbol, veil in _SYMBOLS.items()}
+_IMAGE: Final = re.compile(r'<img src="(?P<src>[^"]*)" alt="(?P<alt>[^"]*)"(?: title="[^"]*")?/>')
+_LINK: Final = re.compile(r'<a href="(?P<url>[^"]*)">(?P<label>.*?)</a>', re.DOTALL)
+
+
+def is_rich(source: str, events: list[Event]) -> bool:
+    """Whether a rich message can show all of a clean source."""
+    if _depth(events) > MAX_DEPTH or _columns(events) > MAX_COLUMNS:
+        return False
+    writer = Writer(source)
+    writer.write(events)
+    return not writer.has_skipped
+
+
+def rich_html(source: str, events: list[Event]) -> str:
+    """`richify`, but dollars are no formulas, bars hide nothing, and an image is a link: nothing is fetched."""
+    # Imported late: it takes 30 ms, and only whoever chose this format needs it.
+    from telegramify_markdown import richify  # noqa: PLC0415
+
+    tables = [event for event in events if event.name == "Table" and event.kind == "start"]
+    markup = richify(_literal(veil(source), tables)).html or ""
+    for character, mark in VEILS.items():
+        markup = markup.replace(mark, html.escape(character))
+    return _relinked(markup.replace("☑", "☐").translate(_UNVEIL_SYMBOLS))
+
+
+def _literal(source: str, tables: list[Event]) -> str:
+    """Dollars, bars and the sign that `richify` has for a task as text; two bars in a table are an empty cell."""
+
+    def replaced(match: re.Match[str]) -> str:
+        if match.group() == "|" and any(table.start < match.start() < table.end for table in tables):
+            return " |"
+        return _SYMBOLS[match.group()]
+
+    return re.sub(r"[$☑]|(?<=\|)\|", replaced, source)
+
+
+def _relinked(markup: str) -> str:
+    """Images as links, but within a link as their text; a link that Telegram would not take as its text and address."""
+    markup = _LINK.sub(lambda link: _IMAGE.sub(lambda image: image["alt"], link.group()), markup)
+    markup = _IMAGE.sub(lambda image: f'<a href="{image["src"]}">{image["alt"] or image["src"]}</a>', markup)
+    return _LINK.sub(lambda link: link.group() if is_linkable(link["url"]) else _unlinked(link), markup)
+
+
+def _unlinked(link: re.Match[str]) -> str:
+    return f"{link['label']} ({link['url']})"
+
+
+_BLOCKS: Final = frozenset({"BlockQuote", "List", "Item", "Table", "Paragraph", "Heading", "Fence", "Indented"})
+
+
+def _depth(events: list[Event]) -> int:
+    """How many blocks are within each other at most."""
+    depths, depth = [0], 0
+    for event in events:
+        if event.name in _BLOCKS or event.name == "CodeBlock":
+            depth += 1 if event.kind == "start" else -1
+            depths.append(depth)
+    return max(depths)
+
+
+def _columns(events: list[Event]) -> int:
+    """How many cells a row has at most."""
+    widest, cells = 0, 0
+    for event in events:
+        if event.name in {"TableHead", "TableRow"}:
+            cells = 0
+        cells += event.name == "TableCell" and event.kind == "start"
+        widest = max(widest, cells)
+    return widest

@@ -1,0 +1,80 @@
+"""Where an answer goes: topics, General, groups that move; and what happens when the place is gone."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from scenes import ADA, TOKEN, open_scene, rest, said, scene_settings, tokens
+
+from triolet.config import StreamingSettings
+from triolet.emulator import EmulatedTelegram, Limits
+
+SCREENS = {
+    "grows": StreamingSettings(),
+    "first": StreamingSettings(notify="first"),
+    "off": StreamingSettings(enabled=False),
+}
+SMALL, MOVED, FORUM = -7, -1007, -200
+
+
+def open_telegram() -> EmulatedTelegram:
+    telegram = EmulatedTelegram(token=TOKEN, limits=Limits())
+    telegram.add_private_chat(ADA, "Ada")
+    telegram.add_group(SMALL, "Small", [ADA])
+    telegram.add_group(FORUM, "Forum", [ADA], supergroup=True, topics={5: "Five", 6: "Six"})
+    return telegram
+
+
+@pytest.mark.case("R1")
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_general_is_left_out_of_sends_and_kept_for_typing(autojump_clock: object, screen: str) -> None:
+    settings = scene_settings(streaming=SCREENS[screen])
+    async with open_scene(*tokens(60), settings=settings, telegram=open_telegram()) as scene:
+        assert await scene.ask("@triolet_bot hello", FORUM, user_id=ADA) == said(60)
+        await rest(5)
+        calls = scene.calls(chat_id=FORUM)
+        assert {call.status for call in calls} == {200}
+        assert {call.params.get("message_thread_id") for call in calls if call.method == "sendChatAction"} == {1}
+        assert {call.params.get("message_thread_id") for call in calls if call.method != "sendChatAction"} == {None}
+
+
+@pytest.mark.case("R1", "T2")
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_forum_topics_are_conversations_of_their_own(autojump_clock: object, screen: str) -> None:
+    settings = scene_settings(streaming=SCREENS[screen])
+    async with open_scene(*tokens(60), settings=settings, telegram=open_telegram()) as scene:
+        for topic in (5, 6):
+            scene.server.say(FORUM, "@triolet_bot hello", user_id=ADA, thread_id=topic)
+        await rest(30)
+        for topic in (5, 6):
+            texts = [message.text for message in scene.server.screen(FORUM, topic).messages if message.from_bot]
+            assert texts == [said(60)]
+        assert scene.bot_messages(FORUM) == []
+        assert [len(request.messages) for request in scene.provider.requests] == [1, 1]
+        assert scene.calls("sendMessageDraft", chat_id=FORUM) == []
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_answer_follows_a_group_that_moves(autojump_clock: object, screen: str) -> None:
+    settings = scene_settings(streaming=SCREENS[screen])
+    async with open_scene(*tokens(60), settings=settings, telegram=open_telegram()) as scene:
+        scene.server.say(SMALL, "@triolet_bot hello", user_id=ADA)
+        await trio.sleep(2.0)
+        scene.server.act(scene.telegram.group_migrates, SMALL, MOVED)
+        await rest(60)
+        answers = [text for text in scene.bot_messages(MOVED) if "word" in text]
+        assert answers[-1] == said(60)
+        assert len(answers) == 1 + sum(text != said(60) for text in answers)
+        assert await scene.ask("@triolet_bot again", MOVED, user_id=ADA) == said(60)
+
+
+@pytest.mark.case("R2")
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_answer_to_a_closed_topic_lands_in_the_chat(autojump_clock: object, screen: str) -> None:
+    settings = scene_settings(streaming=SCREENS[screen])
+    async with open_scene(*tokens(60), settings=settings, telegram=open_telegram()) as scene:
+        scene.server.say(FORUM, "@triolet_bot hello", user_id=ADA, thread_id=5)
+        await trio.sleep(0.3)
+        scene.server.act(scene.telegram.close_topic, FORUM, 5)
+        await rest(60)
+        assert [text for text in scene.bot_messages(FORUM) if "word" in text] == [said(60)]

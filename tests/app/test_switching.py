@@ -1,0 +1,83 @@
+"""/stream: how a chat wants its answers, kept over a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+from scenes import ADA, BOB, GROUP, Scene, open_scene, open_telegram, said, scene_settings, tokens
+
+from triolet.config import Settings, StoreSettings, StreamingSettings
+from triolet.emulator import Limits
+
+SHOWN = {
+    "auto": {"sendMessageDraft", "sendMessage"},
+    "draft": {"sendMessageDraft", "sendMessage"},
+    "edit": {"sendChatAction", "sendMessage", "editMessageText", "deleteMessage"},
+    "off": {"sendChatAction", "sendMessage"},
+}
+
+
+async def methods_of_an_answer(scene: Scene, chat_id: int = ADA, text: str = "Hello") -> set[str]:
+    before = len(scene.calls(chat_id=chat_id))
+    assert await scene.ask(text, chat_id, user_id=ADA if chat_id == GROUP else None) == said(30)
+    await trio.sleep(5.0)
+    return {call.method for call in scene.calls(chat_id=chat_id)[before:]}
+
+
+@pytest.mark.parametrize("mode", SHOWN)
+@pytest.mark.parametrize("configured", ["auto", "edit"])
+async def test_chat_switches_its_own_answers(autojump_clock: object, mode: str, configured: str) -> None:
+    streaming = StreamingSettings(transport=configured)  # type: ignore[arg-type]  # its own values
+    async with open_scene(*tokens(30), settings=scene_settings(streaming=streaming)) as scene:
+        assert "Answers" in await scene.ask(f"/stream {mode}")
+        assert await methods_of_an_answer(scene) == SHOWN[configured if mode == "auto" else mode]
+        assert await methods_of_an_answer(scene, BOB) == SHOWN[configured]
+
+
+async def test_what_is_configured_off_stays_off(autojump_clock: object) -> None:
+    streaming = StreamingSettings(enabled=False)
+    async with open_scene(*tokens(30), settings=scene_settings(streaming=streaming)) as scene:
+        await scene.ask("/stream draft")
+        assert await methods_of_an_answer(scene) == SHOWN["off"]
+
+
+async def test_group_that_wants_drafts_gets_edits(autojump_clock: object) -> None:
+    async with open_scene(*tokens(30)) as scene:
+        await scene.ask("/stream draft", GROUP, user_id=ADA)
+        assert await methods_of_an_answer(scene, GROUP, "@triolet_bot hello") == SHOWN["edit"]
+
+
+@pytest.mark.parametrize("command", ["/stream", "/stream  ", "/stream fast", "/stream draft edit"])
+async def test_mistyped_switch_tells_what_there_is(autojump_clock: object, command: str) -> None:
+    async with open_scene(*tokens(30)) as scene:
+        assert await scene.ask(command) == "Write /stream and one of: auto, draft, edit, off."
+        assert await methods_of_an_answer(scene) == SHOWN["auto"]
+
+
+async def test_switch_waits_for_its_turn_and_counts_from_then_on(autojump_clock: object) -> None:
+    async with open_scene(*tokens(30)) as scene:
+        scene.server.say(ADA, "Hello")
+        await trio.sleep(1.0)
+        scene.server.say(ADA, "/stream off")
+        scene.server.say(ADA, "And now?")
+        await scene.wait_answers(3)
+        first, notice, second = scene.bot_messages()
+        assert (first, second) == (said(30), said(30))
+        assert notice.startswith("Answers come whole")
+        assert scene.calls()[-2].method == "sendChatAction"
+
+
+async def test_switch_holds_for_every_topic_and_over_a_restart(autojump_clock: object, tmp_path: Path) -> None:
+    settings: Settings = attrs.evolve(scene_settings(), store=StoreSettings(path=tmp_path / "triolet.db"))
+    telegram = open_telegram(Limits())
+    telegram.add_topic(ADA, 7, "topic")
+    async with open_scene(*tokens(30), settings=settings, telegram=telegram) as scene:
+        await scene.ask("/stream edit")
+    async with open_scene(*tokens(30), settings=settings, telegram=telegram) as scene:
+        assert await methods_of_an_answer(scene) == SHOWN["edit"]
+        scene.server.say(ADA, "Hello", thread_id=7)
+        await trio.sleep(10.0)
+        assert not scene.calls("sendMessageDraft")
