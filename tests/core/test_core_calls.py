@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +67,13 @@ QUIET = {"disable_notification": True}
 CALLS: list[tuple[Call, str, dict[str, Any]]] = [
     (draft_call(bubble(), HELLO), "sendMessageDraft", DRAFT | {"chat_id": 3, "text": "hello"}),
     (draft_call(bubble(), FormattedText("")), "sendMessageDraft", DRAFT | {"chat_id": 3, "text": ""}),
+    (draft_call(bubble(), FormattedText(" \n")), "sendMessageDraft", DRAFT | {"chat_id": 3, "text": ""}),
+    (draft_call(bubble(), RichText("", "")), "sendMessageDraft", DRAFT | {"chat_id": 3, "text": ""}),
+    (
+        draft_call(bubble(private(5)), RichText("<p> </p>", " ")),
+        "sendMessageDraft",
+        DRAFT | private(5).params | {"text": ""},
+    ),
     (draft_call(bubble(), italic("hello")), "sendMessageDraft", DRAFT | {"chat_id": 3} | ITALIC),
     (draft_call(bubble(), RICH), "sendRichMessageDraft", DRAFT | {"chat_id": 3} | HTML),
     (
@@ -379,6 +387,34 @@ def test_a_second_send_is_sought_behind_the_first() -> None:
     absorb(message_call(target, HELLO), GONE, newest=20)
     absorb(message_call(target, HELLO), LOST, newest=40)
     assert (target.target, target.candidates) == (41, [41, 42, 43])
+
+
+# A mended place, whatever the call was about; and the same place after any other outcome.
+MENDING: list[tuple[Outcome, bool]] = [
+    (UPGRADED, True),
+    (NO_TOPIC, True),
+    (NO_QUESTION, True),
+    (UNPARSED, False),
+    (FLOOD, False),
+    (LOST, False),
+    (SENT, False),
+    (GONE, False),
+]
+
+
+@pytest.mark.parametrize("make", [lambda target: draft_call(target, HELLO), lambda target: message_call(target, HELLO)])
+@pytest.mark.parametrize("message_id", [None, 5])
+@pytest.mark.parametrize(("outcome", "mended"), MENDING)
+def test_a_place_is_mended_by_the_outcome_of_any_call(
+    make: Callable[[Bubble], Call], message_id: int | None, outcome: Outcome, mended: bool
+) -> None:
+    target = bubble(group(5), message_id)
+    before = attrs.astuple(target.place)
+    seen = absorb(make(target), outcome, newest=20)
+    assert (isinstance(seen, Refused) and seen.mended) == mended
+    assert (attrs.astuple(target.place) != before) == mended
+    if isinstance(outcome, Refused):
+        assert seen == attrs.evolve(outcome, mended=mended)
 
 
 @given(newest=st.integers(0, 99), at=st.none() | st.integers(1, 9), outcomes=st.lists(st.sampled_from([LOST, FLOOD])))

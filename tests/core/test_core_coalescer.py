@@ -21,6 +21,7 @@ from triolet.core.events import (
     ToolStarted,
     UsageReported,
 )
+from triolet.core.hidden import Hidden
 
 
 def test_an_answer_step_by_step() -> None:
@@ -46,7 +47,7 @@ def test_an_answer_step_by_step() -> None:
 def test_a_new_coalescer_knows_nothing() -> None:
     coalescer = Coalescer()
     assert (coalescer.text, coalescer.revision, coalescer.finished, coalescer.usage) == ("", 0, None, None)
-    assert not coalescer.answered
+    assert not coalescer.is_silent
     assert coalescer.finish() == Frame("", 0)
 
 
@@ -105,8 +106,8 @@ WALKS: list[tuple[str, list[tuple[Batch, Frame]]]] = [
     (
         "tools one after the other, with nothing said in between",
         [
-            ((SEARCH, ToolEnded("1"), TextDelta(" \n")), Frame(" \n", 3, (), "✓ search")),
-            ((FETCH,), Frame("", 4, (), "✓ search · ⏳ fetch")),
+            ((SEARCH, ToolEnded("1"), TextDelta(" \n")), Frame("", 2, (), "✓ search")),
+            ((FETCH,), Frame("", 3, (), "✓ search · ⏳ fetch")),
         ],
     ),
     ("a tool of that sign", [((ToolStarted("1", "⏳"), ToolEnded("1")), Frame("", 2, (), "✓ ⏳"))]),
@@ -172,8 +173,8 @@ FINISHED: list[tuple[str, Batch, Frame, str]] = [
     ("after a tool", (TextDelta("a"), SEARCH, TextDelta("b")), Frame("b", 3, ("a",)), "a\n\nb"),
     ("with a tool", (TextDelta("a"), SEARCH), Frame("", 2, ("a",)), "a"),
     ("nothing but a tool", (SEARCH, ToolEnded("1")), Frame("", 2), ""),
-    ("white space", (TextDelta(" \n"),), Frame("", 1), ""),
-    ("white space after a tool", (TextDelta("a"), SEARCH, TextDelta("\n")), Frame("", 3, ("a",)), "a"),
+    ("white space", (TextDelta(" \n"),), Frame("", 0), ""),
+    ("white space after a tool", (TextDelta("a"), SEARCH, TextDelta("\n")), Frame("", 2, ("a",)), "a"),
     ("a repetition", (TextDelta("a b"), SEARCH, TextDelta(" a b\n")), Frame("", 3, ("a b",)), "a b"),
     ("white space around", (TextDelta(" a\n"), SEARCH, TextDelta("\nb ")), Frame("\nb ", 3, (" a\n",)), " a\n\n\n\nb "),
 ]
@@ -186,12 +187,70 @@ def test_how_an_answer_ends(batch: Batch, frame: Frame, text: str) -> None:
     coalescer.receive(batch)
     assert coalescer.finish() == coalescer.finish() == frame
     assert coalescer.text == text
-    assert coalescer.answered == bool(text)
+
+
+# What is hidden
+
+
+def test_frames_lack_what_may_be_hidden_and_the_text_does_not() -> None:
+    coalescer = Coalescer(["think"])
+    rows = [
+        ("<thi", Frame("", 0), "<thi"),
+        ("nk>secret", Frame("", 0), ""),
+        ("</think>a", Frame("a", 1), "a"),
+        ("\n<", Frame("a\n", 2), "a\n<"),
+        ("b", Frame("a\n<b", 3), "a\n<b"),
+    ]
+    for delta, frame, text in rows:
+        coalescer.receive((TextDelta(delta),))
+        assert (coalescer.take_frame(), coalescer.text, coalescer.text) == (frame, text, text)
+
+
+def test_each_segment_is_searched_for_hidden_text_by_itself() -> None:
+    """A block that its segment leaves open hides nothing of the next, and a completed text is another."""
+    coalescer = Coalescer(["think"])
+    rows: list[tuple[Batch, Frame, str]] = [
+        ((TextDelta("a\n<think>secret"),), Frame("a\n", 1), "a\n"),
+        ((SEARCH, TextDelta("b")), Frame("b", 3, ("a\n",), "⏳ search"), "a\n\n\nb"),
+        ((TextCompleted("<think>secret</think>c"),), Frame("c", 4, ("a\n",), "⏳ search"), "a\n\n\nc"),
+        ((TextCompleted("<think>secret"),), Frame("", 5, ("a\n",), "⏳ search"), "a\n"),
+        ((FETCH,), Frame("", 6, ("a\n",), "⏳ search · ⏳ fetch"), "a\n"),
+        ((TextDelta("d <"),), Frame("d ", 7, ("a\n",), "⏳ search · ⏳ fetch"), "a\n\n\nd <"),
+        ((ToolStarted("3", "x"),), Frame("", 8, ("a\n", "d <"), "⏳ x"), "a\n\n\nd <"),
+    ]
+    for batch, frame, text in rows:
+        coalescer.receive(batch)
+        assert (coalescer.take_frame(), coalescer.text) == (frame, text)
+
+
+@pytest.mark.case("C5")
+def test_silent_answer_has_neither_frame_nor_text() -> None:
+    coalescer = Coalescer()
+    rows = [("\nNO", "\nNO", False), ("_REPLY", "", True), ("\n", "", True), ("means", "\nNO_REPLY\nmeans", False)]
+    for delta, text, is_silent in rows:
+        coalescer.receive((TextDelta(delta),))
+        assert (coalescer.text, coalescer.is_silent) == (text, is_silent)
+        assert coalescer.take_frame() == (Frame("", 0) if delta != "means" else Frame(text, 1))
+
+
+def test_an_answer_that_said_something_is_not_silent() -> None:
+    coalescer = Coalescer()
+    coalescer.receive((TextDelta("a"), SEARCH, TextDelta("NO_REPLY")))
+    assert (coalescer.is_silent, coalescer.text) == (False, "a")
+
+
+def test_silence_may_follow_a_tool() -> None:
+    coalescer = Coalescer()
+    coalescer.receive((SEARCH, TextDelta("NO_REPLY")))
+    assert (coalescer.is_silent, coalescer.text) == (True, "")
 
 
 # Any stream
 
-WORDS = st.text(st.sampled_from("ab \n"), min_size=1, max_size=3)
+TAGS = ["think"]
+WORDS = st.text(st.sampled_from("ab \n"), min_size=1, max_size=3) | st.sampled_from(
+    ["<think>", "</think>", "<", "NO_REPLY"]
+)
 EVENTS: st.SearchStrategy[StreamEvent] = st.one_of(
     st.builds(TextDelta, st.text(min_size=1, max_size=3)),
     st.builds(ReasoningDelta, st.text(min_size=1, max_size=3)),
@@ -214,9 +273,14 @@ def test_any_batches_and_frames_give_the_same_text(batches: list[tuple[list[Stre
         text += "".join(event.text for event in batch if isinstance(event, TextDelta))
         if take:
             frame = coalescer.take_frame()
-            assert frame.text == text
-            assert revisions.setdefault(frame.revision, text) == text, "a revision is one text"
+            assert frame.text == Hidden().feed(text)
+            assert revisions.setdefault(frame.revision, frame.text) == frame.text, "a revision is one text"
     assert coalescer.finish().text == coalescer.text == ("" if Frame(text, 0).is_blank else text)
+
+
+def seen_of(segment: str) -> str:
+    hidden = Hidden(TAGS)
+    return hidden.feed(segment) + hidden.rest
 
 
 def said(events: list[StreamEvent]) -> list[str]:
@@ -229,14 +293,14 @@ def said(events: list[StreamEvent]) -> list[str]:
             segments[-1] = event.text
         elif isinstance(event, ToolStarted):
             segments.append("")
-    visible = [segment.strip() for segment in segments if segment.strip()]
+    visible = [text for segment in segments if (text := seen_of(segment).strip())]
     return [text for text, before in zip(visible, [None, *visible], strict=False) if text != before]
 
 
 @given(st.lists(st.tuples(WITH_TOOLS, st.booleans()), max_size=30))
 def test_any_segments_are_said_once_and_in_order(events: list[tuple[StreamEvent, bool]]) -> None:
-    """Whatever frames are taken; and a frame is never behind, but for what may turn out to be a repetition."""
-    coalescer = Coalescer()
+    """Whatever frames are taken; a frame is a beginning, without what may turn out to be hidden or a repetition."""
+    coalescer = Coalescer(TAGS)
     seen: dict[int, Frame] = {}
     for number, (event, take) in enumerate(events):
         before = coalescer.take_frame().before
@@ -247,5 +311,8 @@ def test_any_segments_are_said_once_and_in_order(events: list[tuple[StreamEvent,
             assert seen.setdefault(frame.revision, frame) == frame, "a revision is one frame"
         expected = said([event for event, _ in events[: number + 1]])
         shown = [text.strip() for text in (*frame.before, frame.text) if text.strip()]
-        assert shown == expected or (take and shown == expected[:-1] and shown[-1].startswith(expected[-1]))
+        assert shown == expected or take
+        assert shown[:-1] == expected[: len(shown) - 1] if shown else not frame.before
+        assert len(shown) >= len(expected) - 1
+        assert all(text.startswith(part) for text, part in zip(expected, shown, strict=False))
     assert coalescer.text.split() == " ".join(said([event for event, _ in events])).split()

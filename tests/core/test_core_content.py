@@ -21,6 +21,11 @@ def test_what_can_be_seen(source: str, is_blank: bool, length: int) -> None:
         assert (blank(content), visible_length(content)) == (is_blank, length)
 
 
+def test_a_rich_content_without_html_is_blank() -> None:
+    """Whatever it was made of."""
+    assert blank(RichText("", "[](a)"))
+
+
 MARKED: list[tuple[Content, str, Content]] = [
     (FormattedText("a"), "stopped", FormattedText("a\n\nstopped", (Entity("italic", 3, 7),))),
     (
@@ -48,10 +53,11 @@ def test_no_mark_and_no_cursor_change_nothing(content: Content) -> None:
 FOLLOWED: list[tuple[Content, str, Content]] = [
     (FormattedText("a"), " ▉", FormattedText("a ▉")),
     (BOLD, " ▉", FormattedText("a😀 ▉", (Entity("bold", 0, 3),))),
-    (RICH, " <", RichText("<p>a &lt; b</p> &lt;", "a < b <")),
+    (RICH, " <", RichText("<p>a &lt; b</p><p>&lt;</p>", "a < b")),
+    (RICH, " ", RICH),
 ]
 
 
 @pytest.mark.parametrize(("content", "cursor", "expected"), FOLLOWED)
-def test_a_cursor_stands_behind_the_last_character(content: Content, cursor: str, expected: Content) -> None:
+def test_a_cursor_stands_behind_the_text(content: Content, cursor: str, expected: Content) -> None:
     assert followed(content, cursor) == expected
