@@ -36,7 +36,7 @@ from triolet.core.delivery import (
     State,
 )
 from triolet.core.lane import Lane
-from triolet.core.text import Content, FormattedText, RichText, italic
+from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic
 
 HELLO = FormattedText("hello")
 RICH = RichText("<p>hello</p>", "hello")
@@ -515,6 +515,60 @@ def test_a_cut_message_goes_on_beside_it() -> None:
         assert later.bubble not in (owner, part)
         assert (later.bubble.place, later.bubble.silent, later.bubble.replies) == (owner.place, True, False)
         assert later.bubble.target is None
+
+
+# A copy that has no room to say that it is one
+
+ROOM = MESSAGE_LIMIT - len(f"\n\n{SENT_AGAIN}")
+MARK = f"send *{SENT_AGAIN}"
+
+
+def lost(call: str, shows: str) -> list[Step]:
+    """A send, and what makes it known to be lost."""
+    places = (Step(f"edit {message_id}", 3, GONE, WAITING, 3, shows) for message_id in (21, 22, 23))
+    return [Step(call, 1, LOST, WAITING, 3, shows), *places]
+
+
+FULL: list[tuple[str, int, list[Step]]] = [
+    ("room enough", ROOM, [Step("send", 4, SENT, DELIVERED, 3, f"*{'a' * ROOM}\n\n{SENT_AGAIN}")]),
+    ("a character short", ROOM + 1, [Step("send", 4, SENT, DELIVERED, 3, "a" * (ROOM + 1), following=(MARK,))]),
+    (
+        "said only if there is a copy",
+        MESSAGE_LIMIT,
+        [
+            Step("send", 4, UNSENT, WAITING, 5, "a" * MESSAGE_LIMIT),
+            Step("send", 5, FORBIDDEN, DEAD, 5, "a" * MESSAGE_LIMIT, FORBIDDEN.description),
+        ],
+    ),
+    (
+        "also of one that was found",
+        MESSAGE_LIMIT,
+        [
+            Step("send", 4, LOST, WAITING, 6, "a" * MESSAGE_LIMIT),
+            Step("edit 21", 6, OK, DELIVERED, 6, "a" * MESSAGE_LIMIT, following=(MARK,)),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("length", "steps"), [pytest.param(*row[1:], id=row[0]) for row in FULL])
+def test_a_full_copy_is_followed_by_a_mark(length: int, steps: list[Step]) -> None:
+    text = "a" * length
+    target = bubble(silent=True, unsettled=1)
+    steps = [*lost("send", text), *steps]
+    assert walk(Delivery(target, FormattedText(text), target), steps) == steps
+    assert target.unsettled == 1 + (steps[-1].following == (MARK,))
+
+
+def test_a_mark_goes_before_the_old_message_does() -> None:
+    text = "a" * MESSAGE_LIMIT
+    preview = bubble(7)
+    steps = [
+        *lost("send", text),
+        Step("edit 7", 3, NO_CHAT, WAITING, 3, text),
+        Step("send", 3, SENT, DELIVERED, 3, text, following=(MARK, "delete 7 ")),
+    ]
+    assert walk(Delivery(preview, FormattedText(text), preview, anew=True), steps) == steps
 
 
 # A message that replaces another

@@ -25,7 +25,7 @@ from triolet.core.calls import (
     typing_call,
 )
 from triolet.core.conversation import ConversationKey
-from triolet.core.delivery import Delivery, Errand, Removal, State
+from triolet.core.delivery import SENT_AGAIN, Delivery, Errand, Removal, State
 from triolet.core.lane import Lane, Ticket
 from triolet.core.text import FormattedText
 
@@ -130,7 +130,7 @@ def test_a_lasting_message_goes_before_any_interim_call() -> None:
     assert (slot(lane, 2.0), lane.errand_at(2.0), lane.has_errands) == (inf, 11.0, True)
     assert deliver(lane, 11.0, SENT) is first
     assert (lane.errand_at(11.0), lane.has_errands, lane.next_errand()) == (11.0, False, None)
-    assert slot(lane, 11.0) == 11.0
+    assert slot(lane, 11.0) == 12.5
 
 
 @pytest.mark.parametrize(("outcome", "state"), [(SENT, State.DELIVERED), (FORBIDDEN, State.DEAD)])
@@ -178,6 +178,18 @@ def test_the_parts_of_a_cut_message_go_before_what_was_committed_later() -> None
         texts.append(next_call(lane).params["text"])
         deliver(lane, 1.0, TOO_LONG if texts == ["aa", "bb"] else SENT)
     assert texts == ["aa", "bb", "b", "b", "later"]
+
+
+def test_what_follows_a_message_that_is_there_goes_before_what_was_committed_later() -> None:
+    """A copy that has no room to say that it is one is followed by a message that does."""
+    lane = open_lane()
+    lane.commit(delivery("a" * 4096))
+    lane.commit(delivery("later"))
+    texts = []
+    for outcome in (LOST, GONE, GONE, GONE, SENT, SENT, SENT):
+        texts.append(next_call(lane).params["text"])
+        deliver(lane, lane.errand_at(1.0), outcome)
+    assert texts == ["a" * 4096] * 5 + [SENT_AGAIN, "later"]
 
 
 def test_three_parts_stay_in_order() -> None:
@@ -231,16 +243,26 @@ def test_removals_go_in_turn_and_one_that_waits_holds_up_the_others() -> None:
     assert next_call(lane).params["message_id"] == 6
 
 
-def test_a_removal_is_the_first_to_be_left_out() -> None:
-    """It takes no place that a frame or a lasting message could need."""
+def test_a_removal_leaves_the_reserve_alone() -> None:
     lane = open_lane(private=False)
-    for _ in range(10):
+    for _ in range(15):
         make(lane, message(5), 0.0, Delivered())
     lane.remove(bubble(5))
     assert lane.errand_at(0.0) == 60.0
-    assert slot(lane, 0.0, Cost.MESSAGE) == 0.0
     lane.commit(delivery())
     assert lane.errand_at(0.0) == 0.0
+
+
+def test_a_removal_is_the_first_to_be_left_out() -> None:
+    """Of what all chats share it leaves more than a frame does."""
+    budgets = [ChatBudget.open(private=False, overall=overall) for overall in [open_overall()] for _ in range(2)]
+    busy, lane = map(Lane, budgets)
+    for _ in range(15):
+        make(busy, message(5), 0.0, Delivered())
+    for _ in range(8):
+        make(lane, message(5), 0.0, Delivered())
+    lane.remove(bubble(5))
+    assert (slot(lane, 0.0, Cost.MESSAGE), lane.errand_at(0.0)) == (0.0, 1.0)
 
 
 def test_a_removal_that_has_nothing_to_remove_is_forgotten() -> None:
@@ -315,12 +337,11 @@ def test_a_shorter_flood_does_not_end_a_longer_one() -> None:
     assert slot(lane, 1.0) == 30.0
 
 
-def test_a_flooded_chat_is_called_less_often() -> None:
-    """In what it refused; an answer's last message is not held up."""
+@pytest.mark.parametrize("call", [draft(), message(5)])
+def test_a_flooded_chat_is_called_less_often(call: Call) -> None:
+    """Whatever it refused; an answer's last message is not held up."""
     lane = open_lane()
-    make(lane, draft(), 0.0, Refused(429, "", 0.0))
-    assert [slot(lane, 0.0, cost) for cost in (Cost.DRAFT, Cost.MESSAGE)] == [1.5, 0.0]
-    make(lane, message(5), 0.0, Refused(429, "", 0.0))
+    make(lane, call, 0.0, Refused(429, "", 0.0))
     assert [slot(lane, 0.0, cost) for cost in (Cost.DRAFT, Cost.MESSAGE)] == [1.5, 2.0]
     lane.commit(delivery())
     assert lane.errand_at(0.0) == 0.0
@@ -393,7 +414,7 @@ def test_each_call_draws_on_its_own_budget() -> None:
     other = open_lane()
     for _ in range(17):
         make(other, draft(), 0.0, Delivered())
-    assert [slot(other, 0.0, Cost.DRAFT, priority) for priority in Priority] == [0.0, 0.0, 5.0, 5.0]
+    assert [slot(other, 0.0, Cost.DRAFT, priority) for priority in Priority] == [0.0, 0.0, 4.0, 4.0]
     assert slot(other, 0.0, Cost.MESSAGE) == 0.0
 
 
@@ -415,6 +436,15 @@ def test_a_call_that_is_over_makes_room_at_once() -> None:
             now = slot(lane, now, call.cost)
             assert now < inf
             make(lane, call, now, SENT)
+
+
+@pytest.mark.parametrize(("cost", "fresh", "after"), [(Cost.DRAFT, 9, 9), (Cost.MESSAGE, 2, 1)])
+def test_what_is_to_spare_is_the_budget_s(cost: Cost, fresh: int, after: int) -> None:
+    lane = open_lane()
+    assert lane.slack(0.0, cost, 1.0) == fresh
+    make(lane, draft(), 0.0, Delivered())
+    make(lane, message(5), 0.0, Delivered())
+    assert lane.slack(0.0, cost, 1.0) == after
 
 
 # Tickets
