@@ -281,6 +281,16 @@ def test_what_is_too_long_for_a_message_goes_on_in_the_next(form: str, entities:
     assert set(re.findall(r"\w+", text(laid_out(form.format("words " * 1500 + "end"))))) == {"words", "end"}
 
 
+@pytest.mark.parametrize("indent", ["", "> ", "  "])
+def test_bold_lines_go_on_in_the_next_message(indent: str) -> None:
+    item = "- " if indent == "  " else indent
+    source = f"{item}**" + f"\n{indent}".join(["line"] * 1500) + "**"
+    kinds = ["bold", "blockquote"] if indent == "> " else ["bold"]
+    assert [sorted(kind for kind, _ in part) for part in marked(source)] == [sorted(kinds)] * len(marked(source))
+    assert re.sub(r"\s+", "", text(laid_out(source))).replace("•", "") == "line" * 1500
+    assert "*" not in text(laid_out(source))
+
+
 @pytest.mark.case("O2")
 def test_a_cut_goes_through_nothing_that_is_marked() -> None:
     for form in ("**{}**", "`{}`", "[{}](https://example.org/a)", "~~{}~~"):
