@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import hypothesis
@@ -11,6 +12,7 @@ from marks import MARKED_CASES
 
 hypothesis.settings.register_profile(
     "triolet",
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "100")),
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
 )

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 import pytest
 from documents import Document, documents, unseen, words
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import ADA, CURSOR, GROUP, Scene, open_scene, rest, scene_settings
+from scenes import ADA, CURSOR, EXAMPLES, GROUP, Scene, open_scene, rest, scene_settings
 
 from triolet.config import StreamingSettings
 from triolet.core.delivery import SENT_AGAIN
@@ -83,6 +83,7 @@ async def shown_answer(scene: Scene, look: Look) -> list[str]:
 
 
 @pytest.mark.case("F1", "M1", "O1", "C1")
+@settings(max_examples=EXAMPLES)
 @given(document=documents(), look=looks(), troubles=faults(), seed=st.integers(0, 2**32))
 async def test_all_of_it_is_on_screen_once(
     autojump_clock: object, document: Document, look: Look, troubles: list[Fault], seed: int
@@ -98,6 +99,7 @@ async def test_all_of_it_is_on_screen_once(
 
 
 @pytest.mark.case("T1", "M1")
+@settings(max_examples=EXAMPLES)
 @given(document=documents(), look=looks(), seed=st.integers(0, 2**32))
 async def test_what_is_shown_never_goes_back(autojump_clock: object, document: Document, look: Look, seed: int) -> None:
     async with open_scene(*spoken(document.source, seed), settings=scene_settings(streaming=look.streaming)) as scene:

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import ADA, GROUP, TOKEN, Scene, open_scene, open_telegram, scene_settings, tokens
+from scenes import ADA, EXAMPLES, GROUP, TOKEN, Scene, open_scene, open_telegram, scene_settings, tokens
 
 from triolet.config import StreamingSettings
 from triolet.emulator import Delay, EmulatedTelegram, Limits
@@ -38,6 +38,7 @@ def ask_everywhere(scene: Scene, people: int, groups: int, topics: int) -> None:
 
 
 @pytest.mark.case("P2", "P3", "P8")
+@settings(max_examples=EXAMPLES)
 @given(
     people=st.integers(1, 6),
     groups=st.integers(0, 3),
@@ -68,10 +69,10 @@ async def test_no_window_is_exceeded_whatever_a_call_takes(
         return Delay(before, whole - before)
 
     streaming = StreamingSettings(transport=transport, notify=notify)  # type: ignore[arg-type]  # their own values
-    settings = scene_settings(streaming=streaming, allow=tuple(range(1, people + 1)))
+    configured = scene_settings(streaming=streaming, allow=tuple(range(1, people + 1)))
     telegram = open_crowd(people, groups, topics)
     steps: list[Step] = tokens(round(seconds * 5), every=0.2)
-    async with open_scene(*steps, settings=settings, telegram=telegram) as scene:
+    async with open_scene(*steps, settings=configured, telegram=telegram) as scene:
         telegram.latency = latency
         for _ in range(2):
             ask_everywhere(scene, people, groups, topics)
@@ -85,8 +86,8 @@ async def floods_by_hour(limits: Limits, transport: str, hours: int) -> list[int
     """How many 429s each hour brings to somebody who keeps asking, for answers of a minute."""
     streaming = StreamingSettings(transport=transport)  # type: ignore[arg-type]  # its own values
     found = [0] * hours
-    settings = scene_settings(streaming=streaming)
-    async with open_scene(*tokens(300, every=0.2), settings=settings, telegram=open_telegram(limits)) as scene:
+    configured = scene_settings(streaming=streaming)
+    async with open_scene(*tokens(300, every=0.2), settings=configured, telegram=open_telegram(limits)) as scene:
         for hour in range(hours):
             while trio.current_time() < 3600.0 * (hour + 1):
                 scene.server.say(ADA, "Hello")
@@ -108,8 +109,7 @@ async def test_stricter_edits_are_learnt(autojump_clock: object) -> None:
 
 
 @pytest.mark.case("P4")
-@pytest.mark.parametrize("transport", ["auto", "edit"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("transport", "seed"), [("auto", 1), ("edit", 2)])
 async def test_random_cool_downs_are_learnt(autojump_clock: object, transport: str, seed: int) -> None:
     """Cool-downs of up to three seconds that hasty calls set off now and then."""
     first, second = await floods_by_hour(Limits.cooldowns(seed), transport, 2)

@@ -78,3 +78,12 @@ async def test_answer_to_a_closed_topic_lands_in_the_chat(autojump_clock: object
         scene.server.act(scene.telegram.close_topic, FORUM, 5)
         await rest(60)
         assert [text for text in scene.bot_messages(FORUM) if "word" in text] == [said(60)]
+
+
+async def test_notes_of_telegrams_own_are_answered_by_nobody(autojump_clock: object) -> None:
+    """Not even where everything that is said is answered."""
+    async with open_scene(*tokens(5), settings=scene_settings(respond="all"), telegram=open_telegram()) as scene:
+        scene.server.act(scene.telegram.close_topic, FORUM, 5)
+        scene.server.act(scene.telegram.group_migrates, SMALL, MOVED)
+        await rest(30)
+        assert scene.calls(chat_id=FORUM) == scene.calls(chat_id=SMALL) == scene.calls(chat_id=MOVED) == []

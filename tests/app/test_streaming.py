@@ -327,9 +327,8 @@ async def test_preview_that_is_nowhere_is_not_sent_again(autojump_clock: object)
     """It might be on screen all the same: the whole answer says so, and no preview ever begins with a cursor."""
     async with open_scene(*tokens(100), settings=scene_settings(streaming=EDIT)) as scene:
         scene.telegram.add_fault(Fault(method="sendMessage", times=1, action=Reset(carried_out=False)))
-        answer = await scene.ask()
+        await scene.ask()
         await rest(60)
-        assert answer == f"{said(100)}\n\n{SENT_AGAIN}"
-        assert scene.bot_messages() == [answer]
+        assert scene.bot_messages() == [f"{said(100)}\n\n{SENT_AGAIN}"]
         assert len(scene.calls("sendMessage")) == 2
         assert not scene.calls("sendMessage")[0].params["text"].endswith(CURSOR)

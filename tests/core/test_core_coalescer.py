@@ -14,8 +14,11 @@ from triolet.core.events import (
     FinishReason,
     ReasoningDelta,
     StreamEvent,
+    TextCompleted,
     TextDelta,
     ToolCallDelta,
+    ToolEnded,
+    ToolStarted,
     UsageReported,
 )
 from triolet.core.hidden import Hidden
@@ -41,33 +44,11 @@ def test_an_answer_step_by_step() -> None:
     assert coalescer.usage == UsageReported(1, 2)
 
 
-def test_frames_lack_what_may_be_hidden_and_the_text_does_not() -> None:
-    coalescer = Coalescer(Hidden(["think"]))
-    rows = [
-        ("<thi", Frame("", 0), "<thi"),
-        ("nk>secret", Frame("", 0), ""),
-        ("</think>a", Frame("a", 1), "a"),
-        ("\n<", Frame("a\n", 2), "a\n<"),
-        ("b", Frame("a\n<b", 3), "a\n<b"),
-    ]
-    for delta, frame, text in rows:
-        coalescer.receive((TextDelta(delta),))
-        assert (coalescer.take_frame(), coalescer.text, coalescer.text) == (frame, text, text)
-
-
-@pytest.mark.case("C5")
-def test_silent_answer_has_neither_frame_nor_text() -> None:
-    coalescer = Coalescer()
-    rows = [("\nNO", "\nNO", False), ("_REPLY", "", True), ("\n", "", True), ("means", "\nNO_REPLY\nmeans", False)]
-    for delta, text, is_silent in rows:
-        coalescer.receive((TextDelta(delta),))
-        assert (coalescer.text, coalescer.is_silent) == (text, is_silent)
-        assert coalescer.take_frame() == (Frame("", 0) if delta != "means" else Frame(text, 1))
-
-
 def test_a_new_coalescer_knows_nothing() -> None:
     coalescer = Coalescer()
     assert (coalescer.text, coalescer.revision, coalescer.finished, coalescer.usage) == ("", 0, None, None)
+    assert not coalescer.is_silent
+    assert coalescer.finish() == Frame("", 0)
 
 
 ENDINGS: list[tuple[FinishReason, Ending]] = [
@@ -90,14 +71,196 @@ def test_a_frame_taken_never_changes() -> None:
     coalescer = Coalescer()
     coalescer.receive((TextDelta("a"),))
     frame = coalescer.take_frame()
-    coalescer.receive((TextDelta("b"),))
+    coalescer.receive((TextDelta("b"), ToolStarted("1", "search"), TextDelta("c")))
     assert frame == Frame("a", 1)
 
 
+@pytest.mark.parametrize(("text", "blank"), [("", True), (" \n\u200b", True), (" a", False)])
+def test_a_frame_is_as_blank_as_its_live_text(text: str, blank: bool) -> None:
+    assert Frame(text, 1, ("before",), "status").is_blank is blank
+
+
+# Segments and tools
+
+SEARCH, FETCH = ToolStarted("1", "search"), ToolStarted("2", "fetch")
+
+WALKS: list[tuple[str, list[tuple[Batch, Frame]]]] = [
+    (
+        "a tool ends a segment, and says that it runs and has run",
+        [
+            ((TextDelta("first"),), Frame("first", 1)),
+            ((SEARCH,), Frame("", 2, ("first",), "⏳ search")),
+            ((ToolEnded("1"),), Frame("", 3, ("first",), "✓ search")),
+            ((TextDelta("second"),), Frame("second", 4, ("first",), "✓ search")),
+            ((FETCH,), Frame("", 5, ("first", "second"), "⏳ fetch")),
+        ],
+    ),
+    (
+        "tools at once",
+        [
+            ((SEARCH, FETCH), Frame("", 2, (), "⏳ search · ⏳ fetch")),
+            ((ToolEnded("2"),), Frame("", 3, (), "⏳ search · ✓ fetch")),
+            ((ToolEnded("1"),), Frame("", 4, (), "✓ search · ✓ fetch")),
+        ],
+    ),
+    (
+        "tools one after the other, with nothing said in between",
+        [
+            ((SEARCH, ToolEnded("1"), TextDelta(" \n")), Frame("", 2, (), "✓ search")),
+            ((FETCH,), Frame("", 3, (), "✓ search · ⏳ fetch")),
+        ],
+    ),
+    ("a tool of that sign", [((ToolStarted("1", "⏳"), ToolEnded("1")), Frame("", 2, (), "✓ ⏳"))]),
+    (
+        "an end of nothing",
+        [
+            ((ToolEnded("1"),), Frame("", 0)),
+            ((SEARCH, TextDelta("a"), FETCH, ToolEnded("1")), Frame("", 3, ("a",), "⏳ fetch")),
+        ],
+    ),
+    (
+        "what the provider says is whole counts",
+        [
+            ((TextDelta("fir"), TextCompleted("First.")), Frame("First.", 2)),
+            ((TextDelta(" And"), SEARCH), Frame("", 4, ("First. And",), "⏳ search")),
+            ((TextCompleted("Second."),), Frame("Second.", 5, ("First. And",), "⏳ search")),
+            ((TextCompleted(""),), Frame("", 6, ("First. And",), "⏳ search")),
+        ],
+    ),
+    (
+        "a segment that repeats the one before it is said once",
+        [
+            ((TextDelta("Let me look.\n"), SEARCH), Frame("", 2, ("Let me look.\n",), "⏳ search")),
+            ((TextDelta("\nLet me "),), Frame("", 3, ("Let me look.\n",), "⏳ search")),
+            ((TextDelta("look."),), Frame("", 4, ("Let me look.\n",), "⏳ search")),
+            ((FETCH,), Frame("", 5, ("Let me look.\n",), "⏳ fetch")),
+            ((TextDelta("Let me think"),), Frame("Let me think", 6, ("Let me look.\n",), "⏳ fetch")),
+        ],
+    ),
+    (
+        "whatever white space is around it",
+        [((TextDelta("\n a b"), SEARCH, TextDelta("a")), Frame("", 3, ("\n a b",), "⏳ search"))],
+    ),
+    (
+        "one that goes on is another",
+        [
+            ((TextDelta("Yes"), SEARCH, TextDelta("Yes")), Frame("", 3, ("Yes",), "⏳ search")),
+            ((TextDelta(", but"),), Frame("Yes, but", 4, ("Yes",), "⏳ search")),
+            ((FETCH, TextDelta("Yes")), Frame("", 6, ("Yes", "Yes, but"), "⏳ fetch")),
+        ],
+    ),
+    (
+        "one that repeats an earlier one is said again",
+        [
+            ((TextDelta("a"), SEARCH, TextDelta("b"), FETCH), Frame("", 4, ("a", "b"), "⏳ fetch")),
+            ((TextDelta("a"), ToolStarted("3", "x")), Frame("", 6, ("a", "b", "a"), "⏳ x")),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("rows", [pytest.param(row[1], id=row[0]) for row in WALKS])
+def test_segments_and_tools(rows: list[tuple[Batch, Frame]]) -> None:
+    coalescer = Coalescer()
+    for batch, frame in rows:
+        coalescer.receive(batch)
+        assert coalescer.take_frame() == frame
+        assert coalescer.take_frame() == frame, "taking a frame takes nothing away"
+
+
+FINISHED: list[tuple[str, Batch, Frame, str]] = [
+    ("text", (TextDelta("a"),), Frame("a", 1), "a"),
+    ("after a tool", (TextDelta("a"), SEARCH, TextDelta("b")), Frame("b", 3, ("a",)), "a\n\nb"),
+    ("with a tool", (TextDelta("a"), SEARCH), Frame("", 2, ("a",)), "a"),
+    ("nothing but a tool", (SEARCH, ToolEnded("1")), Frame("", 2), ""),
+    ("white space", (TextDelta(" \n"),), Frame("", 0), ""),
+    ("white space after a tool", (TextDelta("a"), SEARCH, TextDelta("\n")), Frame("", 2, ("a",)), "a"),
+    ("a repetition", (TextDelta("a b"), SEARCH, TextDelta(" a b\n")), Frame("", 3, ("a b",)), "a b"),
+    ("white space around", (TextDelta(" a\n"), SEARCH, TextDelta("\nb ")), Frame("\nb ", 3, (" a\n",)), " a\n\n\n\nb "),
+]
+
+
+@pytest.mark.parametrize(("batch", "frame", "text"), [pytest.param(*row[1:], id=row[0]) for row in FINISHED])
+def test_how_an_answer_ends(batch: Batch, frame: Frame, text: str) -> None:
+    """The line about tools is gone, and what is blank or said already is not said."""
+    coalescer = Coalescer()
+    coalescer.receive(batch)
+    assert coalescer.finish() == coalescer.finish() == frame
+    assert coalescer.text == text
+
+
+# What is hidden
+
+
+def test_frames_lack_what_may_be_hidden_and_the_text_does_not() -> None:
+    coalescer = Coalescer(["think"])
+    rows = [
+        ("<thi", Frame("", 0), "<thi"),
+        ("nk>secret", Frame("", 0), ""),
+        ("</think>a", Frame("a", 1), "a"),
+        ("\n<", Frame("a\n", 2), "a\n<"),
+        ("b", Frame("a\n<b", 3), "a\n<b"),
+    ]
+    for delta, frame, text in rows:
+        coalescer.receive((TextDelta(delta),))
+        assert (coalescer.take_frame(), coalescer.text, coalescer.text) == (frame, text, text)
+
+
+def test_each_segment_is_searched_for_hidden_text_by_itself() -> None:
+    """A block that its segment leaves open hides nothing of the next, and a completed text is another."""
+    coalescer = Coalescer(["think"])
+    rows: list[tuple[Batch, Frame, str]] = [
+        ((TextDelta("a\n<think>secret"),), Frame("a\n", 1), "a\n"),
+        ((SEARCH, TextDelta("b")), Frame("b", 3, ("a\n",), "⏳ search"), "a\n\n\nb"),
+        ((TextCompleted("<think>secret</think>c"),), Frame("c", 4, ("a\n",), "⏳ search"), "a\n\n\nc"),
+        ((TextCompleted("<think>secret"),), Frame("", 5, ("a\n",), "⏳ search"), "a\n"),
+        ((FETCH,), Frame("", 6, ("a\n",), "⏳ search · ⏳ fetch"), "a\n"),
+        ((TextDelta("d <"),), Frame("d ", 7, ("a\n",), "⏳ search · ⏳ fetch"), "a\n\n\nd <"),
+        ((ToolStarted("3", "x"),), Frame("", 8, ("a\n", "d <"), "⏳ x"), "a\n\n\nd <"),
+    ]
+    for batch, frame, text in rows:
+        coalescer.receive(batch)
+        assert (coalescer.take_frame(), coalescer.text) == (frame, text)
+
+
+@pytest.mark.case("C5")
+def test_silent_answer_has_neither_frame_nor_text() -> None:
+    coalescer = Coalescer()
+    rows = [("\nNO", "\nNO", False), ("_REPLY", "", True), ("\n", "", True), ("means", "\nNO_REPLY\nmeans", False)]
+    for delta, text, is_silent in rows:
+        coalescer.receive((TextDelta(delta),))
+        assert (coalescer.text, coalescer.is_silent) == (text, is_silent)
+        assert coalescer.take_frame() == (Frame("", 0) if delta != "means" else Frame(text, 1))
+
+
+def test_an_answer_that_said_something_is_not_silent() -> None:
+    coalescer = Coalescer()
+    coalescer.receive((TextDelta("a"), SEARCH, TextDelta("NO_REPLY")))
+    assert (coalescer.is_silent, coalescer.text) == (False, "a")
+
+
+def test_silence_may_follow_a_tool() -> None:
+    coalescer = Coalescer()
+    coalescer.receive((SEARCH, TextDelta("NO_REPLY")))
+    assert (coalescer.is_silent, coalescer.text) == (True, "")
+
+
+# Any stream
+
+TAGS = ["think"]
+WORDS = st.text(st.sampled_from("ab \n"), min_size=1, max_size=3) | st.sampled_from(
+    ["<think>", "</think>", "<", "NO_REPLY"]
+)
 EVENTS: st.SearchStrategy[StreamEvent] = st.one_of(
     st.builds(TextDelta, st.text(min_size=1, max_size=3)),
     st.builds(ReasoningDelta, st.text(min_size=1, max_size=3)),
     st.builds(UsageReported, st.integers(0, 9), st.integers(0, 9)),
+)
+WITH_TOOLS: st.SearchStrategy[StreamEvent] = st.one_of(
+    st.builds(TextDelta, WORDS),
+    st.builds(TextCompleted, WORDS),
+    st.builds(ToolStarted, st.sampled_from("12"), st.just("tool")),
+    st.builds(ToolEnded, st.sampled_from("12")),
 )
 
 
@@ -110,7 +273,46 @@ def test_any_batches_and_frames_give_the_same_text(batches: list[tuple[list[Stre
         text += "".join(event.text for event in batch if isinstance(event, TextDelta))
         if take:
             frame = coalescer.take_frame()
-            assert text.startswith(frame.text)
-            assert coalescer.text == text
+            assert frame.text == Hidden().feed(text)
             assert revisions.setdefault(frame.revision, frame.text) == frame.text, "a revision is one text"
-    assert coalescer.text == text
+    assert coalescer.finish().text == coalescer.text == ("" if Frame(text, 0).is_blank else text)
+
+
+def seen_of(segment: str) -> str:
+    hidden = Hidden(TAGS)
+    return hidden.feed(segment) + hidden.rest
+
+
+def said(events: list[StreamEvent]) -> list[str]:
+    """What was said, segment after segment, stripped: the second opinion, made from all events at once."""
+    segments = [""]
+    for event in events:
+        if isinstance(event, TextDelta):
+            segments[-1] += event.text
+        elif isinstance(event, TextCompleted):
+            segments[-1] = event.text
+        elif isinstance(event, ToolStarted):
+            segments.append("")
+    visible = [text for segment in segments if (text := seen_of(segment).strip())]
+    return [text for text, before in zip(visible, [None, *visible], strict=False) if text != before]
+
+
+@given(st.lists(st.tuples(WITH_TOOLS, st.booleans()), max_size=30))
+def test_any_segments_are_said_once_and_in_order(events: list[tuple[StreamEvent, bool]]) -> None:
+    """Whatever frames are taken; a frame is a beginning, without what may turn out to be hidden or a repetition."""
+    coalescer = Coalescer(TAGS)
+    seen: dict[int, Frame] = {}
+    for number, (event, take) in enumerate(events):
+        before = coalescer.take_frame().before
+        coalescer.receive((event,))
+        frame = coalescer.take_frame() if take else coalescer.finish()
+        assert frame.before[: len(before)] == before, "what is whole stays"
+        if take:
+            assert seen.setdefault(frame.revision, frame) == frame, "a revision is one frame"
+        expected = said([event for event, _ in events[: number + 1]])
+        shown = [text.strip() for text in (*frame.before, frame.text) if text.strip()]
+        assert shown == expected or take
+        assert shown[:-1] == expected[: len(shown) - 1] if shown else not frame.before
+        assert len(shown) >= len(expected) - 1
+        assert all(text.startswith(part) for text, part in zip(expected, shown, strict=False))
+    assert coalescer.text.split() == " ".join(said([event for event, _ in events])).split()

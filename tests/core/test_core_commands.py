@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.core.commands import Access, Command, parse_command
+from triolet.core.commands import Access, Command, StreamMode, parse_command, parse_stream_mode
 from triolet.core.conversation import ConversationKey
 from triolet.core.updates import BotIdentity, Incoming
 
@@ -77,6 +77,24 @@ def test_any_text_is_a_command_or_none(text: str) -> None:
 @given(st.from_regex(r"[A-Za-z0-9_]{1,32}", fullmatch=True), st.text())
 def test_what_is_written_as_a_command_is_one(name: str, argument: str) -> None:
     assert parse_command(f"/{name} {argument}", BOT) == Command(name.lower(), argument.strip())
+
+
+MODES: list[tuple[str, StreamMode | None]] = [
+    ("auto", "auto"),
+    ("draft", "draft"),
+    ("edit", "edit"),
+    ("off", "off"),
+    (" Edit\n", "edit"),
+    ("", None),
+    ("on", None),
+    ("drafts", None),
+    ("edit off", None),
+]
+
+
+@pytest.mark.parametrize(("text", "mode"), MODES)
+def test_what_is_a_stream_mode(text: str, mode: StreamMode | None) -> None:
+    assert parse_stream_mode(text) == mode
 
 
 MESSAGE = Incoming(1, ConversationKey(-5), user_id=3, message_id=9, private=False, addressed=False, text="hello")

@@ -1,9 +1,9 @@
-"""One chat's calls: one at a time, lasting ones first and in order, and none before a penalty is over."""
+"""One chat's calls: one at a time, lasting ones first and in order, slots in turn, none before a penalty is over."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -25,45 +25,74 @@ from triolet.core.calls import (
     typing_call,
 )
 from triolet.core.conversation import ConversationKey
-from triolet.core.delivery import Delivery, State
-from triolet.core.lane import Lane
+from triolet.core.delivery import SENT_AGAIN, Delivery, Errand, Removal, State
+from triolet.core.lane import Lane, Ticket
 from triolet.core.text import FormattedText
 
 inf = math.inf
-PRIVATE = Place(ConversationKey(3), private=True)
 SENT = Delivered({"message_id": 8})
 FLOOD = Refused(429, "Too Many Requests: retry after 9", 9.0)
 FORBIDDEN = Refused(403, "Forbidden: bot was blocked by the user")
 GONE = Refused(400, "Bad Request: message to edit not found")
+TOO_LONG = Refused(400, "Bad Request: message is too long")
+UNSENT = Refused(NEVER_LEFT, "no connection")
+LOST = Unknown("no answer")
 
 
 def open_lane(*, private: bool = True) -> Lane:
     return Lane(ChatBudget.open(private=private, overall=open_overall()))
 
 
-def delivery(text: str = "a", message_id: int | None = None) -> Delivery:
-    target = Bubble(PRIVATE, draft_id=1, message_id=message_id)
-    return Delivery(target, FormattedText(text), target)
+def bubble(message_id: int | None = None, asked: int | None = None) -> Bubble:
+    return Bubble(Place(ConversationKey(3), private=True, asked=asked), draft_id=1, message_id=message_id)
 
 
-def draft(bubble: Bubble | None = None) -> Call:
-    return draft_call(bubble or Bubble(PRIVATE, draft_id=1), "a")
+def delivery(text: str = "a", message_id: int | None = None, *, anew: bool = False) -> Delivery:
+    target = bubble(message_id)
+    return Delivery(target, FormattedText(text), target, anew=anew)
 
 
-def interim(lane: Lane, now: float) -> float:
-    return lane.interim_at(now, Cost.DRAFT, Priority.FRAME)
+def draft() -> Call:
+    return draft_call(bubble(), FormattedText("a"))
 
 
-def deliver(lane: Lane, now: float, outcome: Outcome) -> Delivery | None:
-    """The first lasting message's call, begun and over at once."""
-    call = lane.next_lasting()
+def message(message_id: int | None = None) -> Call:
+    return message_call(bubble(message_id), FormattedText("a"))
+
+
+def slot(lane: Lane, now: float, cost: Cost = Cost.DRAFT, priority: Priority = Priority.FRAME) -> float:
+    """When somebody could make an interim call who begins to wait now."""
+    ticket = lane.queue(cost, priority)
+    try:
+        return lane.slot_at(now, ticket)
+    finally:
+        lane.leave(ticket)
+
+
+def make(lane: Lane, call: Call, now: float, outcome: Outcome) -> Outcome:
+    """An interim call, begun and over at once."""
     lane.begin(call)
-    return lane.settle(call, lane.end(call, outcome, now), now)
+    return lane.end(call, outcome, now)
+
+
+def deliver(lane: Lane, now: float, outcome: Outcome) -> Errand | None:
+    """The next errand's call, begun and over at once; the errand if that was the last."""
+    errand = lane.next_errand()
+    assert errand is not None
+    call = errand.next_call()
+    is_over = lane.settle(errand, call, make(lane, call, now, outcome), now)
+    return errand if is_over else None
+
+
+def next_call(lane: Lane) -> Call:
+    errand = lane.next_errand()
+    assert errand is not None
+    return errand.next_call()
 
 
 def test_an_idle_lane() -> None:
     lane = open_lane()
-    assert (interim(lane, 5.0), lane.lasting_at(5.0), lane.has_lasting) == (5.0, inf, False)
+    assert (slot(lane, 5.0), lane.errand_at(5.0), lane.has_errands, lane.next_errand()) == (5.0, 5.0, False, None)
     assert repr(lane) == "<Lane idle, 0 lasting>"
 
 
@@ -71,13 +100,18 @@ def test_one_call_is_in_flight_at_a_time() -> None:
     lane = open_lane()
     call = draft()
     lane.begin(call)
+    assert (slot(lane, 5.0), lane.errand_at(5.0)) == (inf, inf)
     lane.commit(delivery())
-    assert (interim(lane, 5.0), lane.lasting_at(5.0)) == (inf, inf)
+    lane.remove(bubble(5))
+    assert (slot(lane, 5.0), lane.errand_at(5.0)) == (inf, inf)
     assert repr(lane) == "<Lane sendMessageDraft, 1 lasting>"
     with pytest.raises(AssertionError, match="sendChatAction begun while <Lane sendMessageDraft, 1 lasting>"):
-        lane.begin(typing_call(Bubble(PRIVATE, draft_id=1)))
+        lane.begin(typing_call(bubble()))
     assert lane.end(call, Delivered(), 6.0) == Delivered()
-    assert (interim(lane, 6.0), lane.lasting_at(6.0)) == (inf, 6.0)
+    assert (slot(lane, 6.0), lane.errand_at(6.0)) == (inf, 6.0)
+
+
+# Lasting messages
 
 
 def test_a_lasting_message_goes_before_any_interim_call() -> None:
@@ -85,140 +119,424 @@ def test_a_lasting_message_goes_before_any_interim_call() -> None:
     lane = open_lane()
     first = delivery()
     lane.commit(first)
-    assert (interim(lane, 1.0), lane.lasting_at(1.0), lane.has_lasting) == (inf, 1.0, True)
-    call = lane.next_lasting()
+    assert (slot(lane, 1.0), lane.errand_at(1.0), lane.has_errands) == (inf, 1.0, True)
+    assert lane.next_errand() is first
+    call = first.next_call()
     lane.begin(call)
-    assert (interim(lane, 1.0), lane.lasting_at(1.0), lane.has_lasting) == (inf, inf, True)
+    assert (slot(lane, 1.0), lane.errand_at(1.0), lane.has_errands) == (inf, inf, True)
     outcome = lane.end(call, FLOOD, 2.0)
-    assert (interim(lane, 2.0), lane.lasting_at(2.0)) == (inf, 11.0)
-    assert lane.settle(call, outcome, 2.0) is None
-    assert (interim(lane, 2.0), lane.lasting_at(2.0), lane.has_lasting) == (inf, 11.0, True)
+    assert (slot(lane, 2.0), lane.errand_at(2.0)) == (inf, 11.0)
+    assert lane.settle(first, call, outcome, 2.0) is False
+    assert (slot(lane, 2.0), lane.errand_at(2.0), lane.has_errands) == (inf, 11.0, True)
     assert deliver(lane, 11.0, SENT) is first
-    assert (interim(lane, 11.0), lane.lasting_at(11.0), lane.has_lasting) == (11.0, inf, False)
+    assert (lane.errand_at(11.0), lane.has_errands, lane.next_errand()) == (11.0, False, None)
+    assert slot(lane, 11.0) == 12.5
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state"), [(SENT, State.DELIVERED), (Unknown("no answer"), State.UNCERTAIN), (FORBIDDEN, State.DEAD)]
-)
+@pytest.mark.parametrize(("outcome", "state"), [(SENT, State.DELIVERED), (FORBIDDEN, State.DEAD)])
 def test_a_settled_message_lets_the_next_go(outcome: Outcome, state: State) -> None:
     lane = open_lane()
     first, second = delivery("first"), delivery("second")
     lane.commit(first)
     lane.commit(second)
-    assert lane.next_lasting().params["text"] == "first"
+    assert next_call(lane).params["text"] == "first"
     assert deliver(lane, 1.0, outcome) is first
     assert first.state is state
-    assert lane.next_lasting().params["text"] == "second"
+    assert next_call(lane).params["text"] == "second"
     assert deliver(lane, 1.0, SENT) is second
-    assert not lane.has_lasting
+    assert not lane.has_errands
 
 
-def test_a_message_that_waits_holds_up_those_behind_it() -> None:
+@pytest.mark.parametrize(
+    ("outcome", "later"), [(UNSENT, 2.0), (LOST, 3.0), (Refused(413, "Request Entity Too Large"), 2.0)]
+)
+def test_a_message_that_waits_holds_up_those_behind_it(outcome: Outcome, later: float) -> None:
     lane = open_lane()
     first, second = delivery("first"), delivery("second")
     lane.commit(first)
     lane.commit(second)
-    assert deliver(lane, 1.0, Refused(NEVER_LEFT, "no connection")) is None
-    assert lane.lasting_at(1.0) == 2.0
-    assert lane.next_lasting().params["text"] == "first"
+    assert deliver(lane, 1.0, outcome) is None
+    assert (slot(lane, 1.0), lane.errand_at(1.0)) == (inf, later)
+    assert lane.next_errand() is first
 
 
 def test_a_failed_connection_parks_only_what_failed() -> None:
     lane = open_lane()
     lane.commit(delivery())
-    deliver(lane, 1.0, Refused(NEVER_LEFT, "no connection"))
+    deliver(lane, 1.0, UNSENT)
     deliver(lane, 2.0, SENT)
-    assert interim(lane, 2.0) == 2.0
+    assert slot(lane, 2.0) == 2.0
 
 
-@pytest.mark.parametrize("call", [draft(), typing_call(Bubble(PRIVATE, 1)), delivery().next_call()])
+def test_the_parts_of_a_cut_message_go_before_what_was_committed_later() -> None:
+    lane = open_lane()
+    for text in ("aabb", "later"):
+        lane.commit(delivery(text))
+    assert deliver(lane, 1.0, TOO_LONG) is None
+    texts = []
+    while lane.has_errands:
+        texts.append(next_call(lane).params["text"])
+        deliver(lane, 1.0, TOO_LONG if texts == ["aa", "bb"] else SENT)
+    assert texts == ["aa", "bb", "b", "b", "later"]
+
+
+def test_what_follows_a_message_that_is_there_goes_before_what_was_committed_later() -> None:
+    """A copy that has no room to say that it is one is followed by a message that does."""
+    lane = open_lane()
+    lane.commit(delivery("a" * 4096))
+    lane.commit(delivery("later"))
+    texts = []
+    for outcome in (LOST, GONE, GONE, GONE, SENT, SENT, SENT):
+        texts.append(next_call(lane).params["text"])
+        deliver(lane, lane.errand_at(1.0), outcome)
+    assert texts == ["a" * 4096] * 5 + [SENT_AGAIN, "later"]
+
+
+def test_three_parts_stay_in_order() -> None:
+    lane = open_lane()
+    lane.commit(delivery("one two three"))
+    lane.commit(delivery("later"))
+    deliver(lane, 1.0, TOO_LONG)
+    texts = []
+    while lane.has_errands:
+        texts.append(next_call(lane).params["text"])
+        deliver(lane, 1.0, SENT)
+    assert texts == ["one ", "two ", "three", "later"]
+
+
+# Removals
+
+
+def test_a_removal_waits_for_all_lasting_messages() -> None:
+    lane = open_lane()
+    lane.remove(bubble(5))
+    lane.commit(delivery("first"))
+    lane.commit(delivery("second"))
+    methods = []
+    while lane.has_errands:
+        methods.append(next_call(lane).method)
+        assert deliver(lane, 1.0, Delivered({"message_id": 9})) is not None
+    assert methods == ["sendMessage", "sendMessage", "deleteMessage"]
+
+
+def test_what_was_replaced_is_taken_away_at_last() -> None:
+    lane = open_lane()
+    lane.remove(bubble(4))
+    lane.commit(delivery("first", 5, anew=True))
+    lane.commit(delivery("second"))
+    calls = []
+    while lane.has_errands:
+        calls.append(next_call(lane))
+        deliver(lane, 1.0, SENT)
+    assert [call.method for call in calls] == ["sendMessage", "sendMessage", "deleteMessage", "deleteMessage"]
+    assert [call.params["message_id"] for call in calls[2:]] == [4, 5]
+
+
+def test_removals_go_in_turn_and_one_that_waits_holds_up_the_others() -> None:
+    lane = open_lane()
+    lane.remove(bubble(5))
+    lane.remove(bubble(6))
+    assert deliver(lane, 1.0, LOST) is None
+    assert (lane.errand_at(1.0), slot(lane, 1.0)) == (2.0, 1.0)
+    assert next_call(lane).params["message_id"] == 5
+    assert deliver(lane, 2.0, Delivered()) is not None
+    assert next_call(lane).params["message_id"] == 6
+
+
+def test_a_removal_leaves_the_reserve_alone() -> None:
+    lane = open_lane(private=False)
+    for _ in range(15):
+        make(lane, message(5), 0.0, Delivered())
+    lane.remove(bubble(5))
+    assert lane.errand_at(0.0) == 60.0
+    lane.commit(delivery())
+    assert lane.errand_at(0.0) == 0.0
+
+
+def test_a_removal_is_the_first_to_be_left_out() -> None:
+    """Of what all chats share it leaves more than a frame does."""
+    budgets = [ChatBudget.open(private=False, overall=overall) for overall in [open_overall()] for _ in range(2)]
+    busy, lane = map(Lane, budgets)
+    for _ in range(15):
+        make(busy, message(5), 0.0, Delivered())
+    for _ in range(8):
+        make(lane, message(5), 0.0, Delivered())
+    lane.remove(bubble(5))
+    assert (slot(lane, 0.0, Cost.MESSAGE), lane.errand_at(0.0)) == (0.0, 1.0)
+
+
+def test_a_removal_that_has_nothing_to_remove_is_forgotten() -> None:
+    """The message never came, or somebody else took it away."""
+    lane = open_lane()
+    target = bubble(5)
+    lane.remove(target)
+    lane.remove(bubble())
+    make(lane, message_call(target, FormattedText("a")), 1.0, GONE)
+    assert lane.has_errands
+    assert (lane.errand_at(1.0), lane.has_errands, lane.next_errand()) == (1.0, False, None)
+
+
+def test_a_message_that_is_only_sought_is_not_taken_away() -> None:
+    """A stranger's may be where it is sought, and an administrator may delete that one."""
+    lane = open_lane()
+    target = bubble()
+    make(lane, message_call(target, FormattedText("a")), 1.0, LOST)
+    lane.remove(target)
+    assert (lane.errand_at(1.0), lane.next_errand()) == (1.0, None)
+
+
+def test_a_removal_takes_away_what_comes_before_it_goes() -> None:
+    """The first frame may be in flight when the answer is given up."""
+    lane = open_lane()
+    target = bubble()
+    call = message_call(target, FormattedText("a"))
+    lane.begin(call)
+    lane.remove(target)
+    assert lane.errand_at(1.0) == inf
+    lane.end(call, SENT, 1.0)
+    assert lane.errand_at(1.0) == 1.0
+    assert next_call(lane).params == {"chat_id": 3, "message_id": 8}
+
+
+def test_a_message_committed_while_a_removal_is_in_flight_goes_next() -> None:
+    lane = open_lane()
+    lane.remove(bubble(5))
+    lane.remove(bubble(6))
+    removal = lane.next_errand()
+    assert isinstance(removal, Removal)
+    call = removal.next_call()
+    lane.begin(call)
+    lane.commit(delivery())
+    assert lane.settle(removal, call, lane.end(call, Delivered(), 1.0), 1.0) is True
+    assert [next_call(lane).method, deliver(lane, 1.0, SENT) is not None] == ["sendMessage", True]
+    assert next_call(lane).params["message_id"] == 6
+
+
+# Floods
+
+
+@pytest.mark.parametrize("call", [draft(), typing_call(bubble()), message(), message(5)])
 def test_a_flood_parks_the_chat_for_every_call(call: Call) -> None:
     lane, other = open_lane(), open_lane()
-    lane.begin(call)
-    assert lane.end(call, FLOOD, 1.0) == FLOOD
+    assert make(lane, call, 1.0, FLOOD) == FLOOD
     for cost in Cost:
         for priority in Priority:
-            assert lane.interim_at(1.0, cost, priority) == 10.0
-            assert lane.interim_at(12.0, cost, priority) == 12.0
-            assert other.interim_at(1.0, cost, priority) == 1.0
+            assert slot(lane, 1.0, cost, priority) == 10.0
+            assert slot(lane, 12.0, cost, priority) == 12.0
+            assert slot(other, 1.0, cost, priority) == 1.0
+    lane.remove(bubble(5))
+    assert lane.errand_at(1.0) == 10.0
     lane.commit(delivery())
-    assert lane.lasting_at(1.0) == 10.0
+    assert lane.errand_at(1.0) == 10.0
 
 
 def test_a_shorter_flood_does_not_end_a_longer_one() -> None:
     lane = open_lane()
     for now, retry_after in ((0.0, 30.0), (1.0, 5.0)):
-        call = draft()
-        lane.begin(call)
-        lane.end(call, Refused(429, "", retry_after), now)
-    assert interim(lane, 1.0) == 30.0
+        make(lane, draft(), now, Refused(429, "", retry_after))
+    assert slot(lane, 1.0) == 30.0
 
 
-@pytest.mark.parametrize("outcome", [Delivered(), FORBIDDEN, Unknown("no answer"), Refused(NEVER_LEFT, "")])
+@pytest.mark.parametrize("call", [draft(), message(5)])
+def test_a_flooded_chat_is_called_less_often(call: Call) -> None:
+    """Whatever it refused; an answer's last message is not held up."""
+    lane = open_lane()
+    make(lane, call, 0.0, Refused(429, "", 0.0))
+    assert [slot(lane, 0.0, cost) for cost in (Cost.DRAFT, Cost.MESSAGE)] == [1.5, 2.0]
+    lane.commit(delivery())
+    assert lane.errand_at(0.0) == 0.0
+
+
+@pytest.mark.parametrize("outcome", [Delivered(), FORBIDDEN, LOST, UNSENT])
 def test_no_other_outcome_of_an_interim_call_parks(outcome: Outcome) -> None:
     lane = open_lane()
-    call = draft()
-    lane.begin(call)
-    assert lane.end(call, outcome, 1.0) == outcome
-    assert interim(lane, 1.0) == 1.0
+    assert make(lane, draft(), 1.0, outcome) == outcome
+    assert slot(lane, 1.0) == 1.0
+
+
+# What outcomes tell
 
 
 def test_what_an_outcome_tells_is_noted_on_the_bubble() -> None:
     """The next call of the same message is an edit, or a send again when it is gone."""
     lane = open_lane()
-    target = Bubble(PRIVATE, draft_id=1)
-    call = message_call(target, FormattedText("a"))
-    lane.begin(call)
-    lane.end(call, SENT, 1.0)
+    target = bubble()
+    make(lane, message_call(target, FormattedText("a")), 1.0, SENT)
     lane.commit(Delivery(target, FormattedText("ab"), target))
-    assert (lane.next_lasting().method, lane.next_lasting().params["message_id"]) == ("editMessageText", 8)
+    assert (next_call(lane).method, next_call(lane).params["message_id"]) == ("editMessageText", 8)
     assert deliver(lane, 2.0, GONE) is None
-    assert lane.next_lasting().method == "sendMessage"
+    assert next_call(lane).method == "sendMessage"
 
 
 def test_not_modified_is_seen_as_delivered() -> None:
     lane = open_lane()
-    call = message_call(Bubble(PRIVATE, 1, message_id=5), FormattedText("a"))
-    lane.begin(call)
-    assert lane.end(call, Refused(400, "Bad Request: message is not modified: ..."), 1.0) == Delivered()
+    assert make(lane, message(5), 1.0, Refused(400, "Bad Request: message is not modified: ...")) == Delivered()
+
+
+def sought(lane: Lane, asked: int | None = None) -> list[int]:
+    """Where a message is sought that is sent now, with an unknown outcome."""
+    target = bubble(asked=asked)
+    make(lane, message_call(target, FormattedText("a")), 1.0, LOST)
+    return target.candidates
+
+
+def test_a_message_is_sought_behind_the_newest_that_is_known() -> None:
+    """Whoever sent it, if it was us, and behind the message that asked."""
+    lane = open_lane()
+    assert sought(lane) == [1, 2, 3]
+    assert sought(lane, asked=4) == [5, 6, 7]
+    make(lane, message(), 1.0, SENT)
+    assert sought(lane, asked=4) == [9, 10, 11]
+    assert sought(lane, asked=30) == [31, 32, 33]
+    make(lane, message(), 1.0, Delivered({"message_id": 2}))
+    assert sought(lane) == [9, 10, 11], "an older one makes no difference"
+
+
+def test_a_message_that_was_found_is_known() -> None:
+    lane = open_lane()
+    target = bubble(asked=40)
+    make(lane, message_call(target, FormattedText("a")), 1.0, LOST)
+    make(lane, message_call(target, FormattedText("a")), 1.0, GONE)
+    make(lane, message_call(target, FormattedText("a")), 1.0, Delivered())
+    assert sought(lane) == [43, 44, 45]
+
+
+# Budgets
 
 
 def test_each_call_draws_on_its_own_budget() -> None:
     lane = open_lane()
     for _ in range(3):
-        call = message_call(Bubble(PRIVATE, 1), FormattedText("a"))
-        lane.begin(call)
-        lane.end(call, SENT, 0.0)
+        make(lane, message(), 0.0, SENT)
     lane.commit(delivery())
-    assert lane.lasting_at(0.0) == 1.0
-    assert [open_lane().interim_at(0.0, cost, Priority.FRAME) for cost in Cost] == [0.0, 0.0]
+    assert lane.errand_at(0.0) == 1.0
+    assert [slot(open_lane(), 0.0, cost) for cost in Cost] == [0.0, 0.0]
     other = open_lane()
     for _ in range(17):
-        call = draft()
-        other.begin(call)
-        other.end(call, Delivered(), 0.0)
-    assert [other.interim_at(0.0, Cost.DRAFT, priority) for priority in Priority] == [0.0, 0.0, 5.0]
-    assert other.interim_at(0.0, Cost.MESSAGE, Priority.FRAME) == 0.0
+        make(other, draft(), 0.0, Delivered())
+    assert [slot(other, 0.0, Cost.DRAFT, priority) for priority in Priority] == [0.0, 0.0, 4.0, 4.0]
+    assert slot(other, 0.0, Cost.MESSAGE) == 0.0
 
 
 def test_a_lasting_message_may_use_the_reserve() -> None:
     lane = open_lane()
     for _ in range(2):
-        call = message_call(Bubble(PRIVATE, 1, message_id=5), FormattedText("a"))
-        lane.begin(call)
-        lane.end(call, Delivered(), 0.0)
-    assert lane.interim_at(0.0, Cost.MESSAGE, Priority.FRAME) == 1.0
+        make(lane, message(5), 0.0, Delivered())
+    assert slot(lane, 0.0, Cost.MESSAGE) == 1.0
     lane.commit(delivery())
-    assert lane.lasting_at(0.0) == 0.0
+    assert lane.errand_at(0.0) == 0.0
 
 
-OUTCOMES = st.sampled_from(
-    [SENT, FLOOD, FORBIDDEN, GONE, Unknown("no answer"), Refused(NEVER_LEFT, ""), Refused(400, "Bad Request: x")]
-)
+def test_a_call_that_is_over_makes_room_at_once() -> None:
+    """Both kinds of allowances are given back, or the thirty-first call of the day would wait for ever."""
+    lane = open_lane()
+    now = 0.0
+    for _ in range(200):
+        for call in (draft(), message(5)):
+            now = slot(lane, now, call.cost)
+            assert now < inf
+            make(lane, call, now, SENT)
+
+
+@pytest.mark.parametrize(("cost", "fresh", "after"), [(Cost.DRAFT, 9, 9), (Cost.MESSAGE, 2, 1)])
+def test_what_is_to_spare_is_the_budget_s(cost: Cost, fresh: int, after: int) -> None:
+    lane = open_lane()
+    assert lane.slack(0.0, cost, 1.0) == fresh
+    make(lane, draft(), 0.0, Delivered())
+    make(lane, message(5), 0.0, Delivered())
+    assert lane.slack(0.0, cost, 1.0) == after
+
+
+# Tickets
+
+
+def queue(lane: Lane, *wanted: tuple[Cost, Priority]) -> list[Ticket]:
+    return [lane.queue(cost, priority) for cost, priority in wanted]
+
+
+def test_a_slot_goes_to_the_most_urgent() -> None:
+    lane = open_lane()
+    cosmetic, frame, urgent = queue(
+        lane, (Cost.DRAFT, Priority.COSMETIC), (Cost.MESSAGE, Priority.FRAME), (Cost.DRAFT, Priority.URGENT)
+    )
+    assert [lane.slot_at(1.0, ticket) for ticket in (cosmetic, frame, urgent)] == [inf, inf, 1.0]
+    lane.leave(urgent)
+    assert [lane.slot_at(1.0, ticket) for ticket in (cosmetic, frame)] == [inf, 1.0]
+    lane.leave(frame)
+    assert lane.slot_at(1.0, cosmetic) == 1.0
+
+
+def test_among_equals_in_turn() -> None:
+    """Three topics that always want to show more."""
+    lane = open_lane()
+    waiting = {name: lane.queue(Cost.DRAFT, Priority.FRAME) for name in "abc"}
+    served = []
+    now = 0.0
+    for _ in range(9):
+        free = [name for name, ticket in waiting.items() if lane.slot_at(now, ticket) <= now]
+        assert len(free) == 1
+        served += free
+        lane.leave(waiting[free[0]])
+        make(lane, draft(), now, Delivered())
+        waiting[free[0]] = lane.queue(Cost.DRAFT, Priority.FRAME)
+        now += 1.0
+    assert "".join(served) == "abcabcabc"
+
+
+def test_who_cannot_go_lets_others_pass() -> None:
+    """A call whose window is full holds up none that draws on another."""
+    lane = open_lane()
+    for _ in range(2):
+        make(lane, message(5), 0.0, Delivered())
+    edit, frame, sign = queue(
+        lane, (Cost.MESSAGE, Priority.FRAME), (Cost.DRAFT, Priority.FRAME), (Cost.DRAFT, Priority.COSMETIC)
+    )
+    assert [lane.slot_at(0.0, ticket) for ticket in (edit, frame, sign)] == [1.0, 0.0, inf]
+    assert [lane.slot_at(1.0, ticket) for ticket in (edit, frame, sign)] == [1.0, inf, inf]
+
+
+def test_who_cannot_go_yet_is_told_when_even_if_others_go_before() -> None:
+    lane = open_lane()
+    for _ in range(2):
+        make(lane, message(5), 0.0, Delivered())
+    urgent, edit = queue(lane, (Cost.DRAFT, Priority.URGENT), (Cost.MESSAGE, Priority.FRAME))
+    assert [lane.slot_at(0.0, ticket) for ticket in (urgent, edit)] == [0.0, 1.0]
+
+
+def test_a_time_to_come_is_told_to_all_who_wait_for_it() -> None:
+    """Who goes first is decided when it has come."""
+    lane = open_lane()
+    make(lane, draft(), 0.0, FLOOD)
+    tickets = queue(lane, *[(Cost.DRAFT, priority) for priority in Priority])
+    assert [lane.slot_at(1.0, ticket) for ticket in tickets] == [9.0] * 4
+    assert [lane.slot_at(9.0, ticket) for ticket in tickets] == [9.0, inf, inf, inf]
+
+
+def test_nobody_has_a_slot_while_a_lasting_message_waits() -> None:
+    lane = open_lane()
+    [ticket] = queue(lane, (Cost.DRAFT, Priority.URGENT))
+    lane.commit(delivery())
+    assert lane.slot_at(1.0, ticket) == inf
+    deliver(lane, 1.0, SENT)
+    assert lane.slot_at(1.0, ticket) == 1.0
+
+
+def test_leaving_twice_is_leaving() -> None:
+    lane = open_lane()
+    first, second = queue(lane, (Cost.DRAFT, Priority.FRAME), (Cost.DRAFT, Priority.FRAME))
+    lane.leave(first)
+    lane.leave(first)
+    assert lane.slot_at(1.0, second) == 1.0
+
+
+# Any traffic
+
+OUTCOMES = st.sampled_from([SENT, FLOOD, FORBIDDEN, GONE, LOST, UNSENT, Refused(400, "Bad Request: x"), Delivered()])
+TICKETS = st.tuples(st.sampled_from(Cost), st.sampled_from([Priority.URGENT, Priority.FRAME, Priority.COSMETIC]))
 
 
 class AnyTraffic(RuleBasedStateMachine):
-    """Commits, interim calls and outcomes in any order; what begins is held to the lane's three rules."""
+    """Commits, removals, tickets and outcomes in any order; what begins is held to the lane's rules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -226,40 +544,66 @@ class AnyTraffic(RuleBasedStateMachine):
         self.now = 0.0
         self.parked_until = -inf
         self.committed: list[Delivery] = []
-        self.settled: list[Delivery] = []
+        self.settled: list[Errand] = []
+        self.removed: list[Bubble] = []
+        self.tickets: list[Ticket] = []
         self.flight: Call | None = None
-        self.is_lasting = False
+        self.errand: Errand | None = None
 
-    @rule(message_id=st.none() | st.just(5))
-    def commit(self, message_id: int | None) -> None:
-        new = delivery(str(len(self.committed)), message_id)
+    @property
+    def waiting(self) -> list[Delivery]:
+        return [delivery for delivery in self.committed if delivery not in self.settled]
+
+    @rule(message_id=st.none() | st.just(5), anew=st.booleans())
+    def commit(self, message_id: int | None, anew: bool) -> None:
+        new = delivery(str(len(self.committed)), message_id, anew=anew)
         self.lane.commit(new)
         self.committed.append(new)
+
+    @rule(message_id=st.none() | st.just(5))
+    def remove(self, message_id: int | None) -> None:
+        self.removed.append(bubble(message_id))
+        self.lane.remove(self.removed[-1])
 
     @rule(seconds=st.sampled_from([0.125, 1.0, 8.0, 60.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(call=st.sampled_from([draft, lambda: typing_call(Bubble(PRIVATE, 1)), lambda: delivery().next_call()]))
-    def interim_call(self, call: Any) -> None:
-        made = call()
-        if self.lane.interim_at(self.now, made.cost, Priority.URGENT) <= self.now:
-            assert self.committed == self.settled, "a lasting message waits"
-            self.begin(made)
+    @rule(wanted=TICKETS)
+    def queue(self, wanted: tuple[Cost, Priority]) -> None:
+        self.tickets.append(self.lane.queue(*wanted))
+
+    @precondition(lambda self: self.tickets)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        ticket = data.draw(st.sampled_from(self.tickets))
+        self.tickets.remove(ticket)
+        self.lane.leave(ticket)
+
+    @rule(make_edit=st.sampled_from([message, lambda: message(5)]))
+    def interim_call(self, make_edit: Callable[[], Call]) -> None:
+        for ticket in self.tickets:
+            if self.lane.slot_at(self.now, ticket) <= self.now:
+                assert not self.waiting, "a lasting message waits"
+                self.begin(draft() if ticket.cost is Cost.DRAFT else make_edit())
+                self.tickets.remove(ticket)
+                self.lane.leave(ticket)
+                break
 
     @rule()
-    def lasting_call(self) -> None:
-        if self.lane.lasting_at(self.now) <= self.now:
-            first = self.committed[len(self.settled)]
-            assert self.now >= first.not_before
-            self.is_lasting = True
-            self.begin(self.lane.next_lasting())
-            assert self.flight is not None
-            assert self.flight.params["text"] == str(len(self.settled)), "in the order of their commits"
+    def errand_call(self) -> None:
+        if self.lane.errand_at(self.now) > self.now or (errand := self.lane.next_errand()) is None:
+            return
+        assert self.now >= errand.not_before
+        assert errand is self.waiting[0] if self.waiting else isinstance(errand, Removal)
+        assert errand.state is State.WAITING
+        self.errand = errand
+        self.begin(errand.next_call())
 
     def begin(self, call: Call) -> None:
         assert self.flight is None
         assert self.now >= self.parked_until
+        assert call.params.get("message_id", 0) is not None
         self.flight = call
         self.lane.begin(call)
 
@@ -271,56 +615,80 @@ class AnyTraffic(RuleBasedStateMachine):
         seen = self.lane.end(call, outcome, self.now)
         if outcome == FLOOD:
             self.parked_until = self.now + 9.0
-        if self.is_lasting:
-            first = self.committed[len(self.settled)]
-            settled = self.lane.settle(call, seen, self.now)
-            assert (settled is None) == (first.state is State.WAITING)
-            if settled is not None:
-                assert settled is first
-                self.settled.append(settled)
-        self.is_lasting = False
+        if self.errand is not None:
+            is_over = self.lane.settle(self.errand, call, seen, self.now)
+            assert is_over == (self.errand.state is not State.WAITING)
+            if is_over:
+                self.settled.append(self.errand)
+        self.errand = None
 
     @invariant()
-    def a_time_is_named_unless_something_else_comes_first(self) -> None:
-        waits = len(self.committed) > len(self.settled)
-        assert self.lane.has_lasting == waits
-        assert (self.lane.lasting_at(self.now) < inf) == (waits and self.flight is None)
-        for cost in Cost:
-            free = self.lane.interim_at(self.now, cost, Priority.FRAME) < inf
-            assert free == (not waits and self.flight is None)
+    def errands_have_a_time(self) -> None:
+        assert (self.lane.errand_at(self.now) == inf) == (self.flight is not None)
+        if self.waiting:
+            assert self.lane.has_errands
+        assert (self.lane.next_errand() is None) == (not self.lane.has_errands)
+
+    @invariant()
+    def one_who_waits_has_the_slot(self) -> None:
+        """The first whose budget has room; whoever comes later is not told to go, but told when there may be room."""
+        times = {ticket: self.lane.slot_at(self.now, ticket) for ticket in self.tickets}
+        if self.flight is not None or self.waiting:
+            assert set(times.values()) <= {inf}
+            return
+        free = [ticket for ticket in self.tickets if times[ticket] <= self.now]
+        assert len(free) <= 1
+        for ticket in self.tickets:
+            assert times[ticket] < inf or free
+            assert times[ticket] != inf or (free[0].priority, free[0].number) < (ticket.priority, ticket.number)
 
 
 TestAnyTraffic = AnyTraffic.TestCase
 
 
-@given(st.lists(st.tuples(OUTCOMES, st.sampled_from([0.0, 0.5, 3.0])), max_size=30))
-def test_a_lasting_message_comes_to_an_end(outcomes: list[tuple[Outcome, float]]) -> None:
-    """Whatever happens to its calls, it is sent until something is known, and nothing is sent after that."""
+@given(
+    st.lists(st.tuples(OUTCOMES, st.sampled_from([0.0, 0.5, 3.0])), max_size=60), st.none() | st.just(5), st.booleans()
+)
+def test_a_lasting_message_comes_to_an_end(
+    outcomes: list[tuple[Outcome, float]], message_id: int | None, anew: bool
+) -> None:
+    """Whatever happens to its calls: a send that may have happened is sought in all its places before the next."""
     lane = open_lane()
-    first = delivery(message_id=5)
+    first = delivery(message_id=message_id, anew=anew)
     lane.commit(first)
-    now, sends_unknown = 0.0, 0
+    now, places, unknown = 0.0, 0, 0
     for outcome, latency in outcomes:
-        if not lane.has_lasting:
-            break
-        now = lane.lasting_at(now)
+        now = lane.errand_at(now)
         assert now < inf
-        call = lane.next_lasting()
-        assert sends_unknown == 0, "a send that may have happened is never repeated"
-        sends_unknown += call.sends and isinstance(outcome, Unknown)
+        errand = lane.next_errand()
+        if not isinstance(errand, Delivery):
+            break
+        call = errand.next_call()
+        assert not (call.sends and places), "a send that may have happened is sought first"
         lane.begin(call)
         now += latency
-        lane.settle(call, lane.end(call, outcome, now), now)
-    assert lane.has_lasting == (first.state is State.WAITING)
+        seen = lane.end(call, outcome, now)
+        lane.settle(errand, call, seen, now)
+        unknown += call.sends and outcome in (LOST, Delivered())
+        places = len(call.bubble.candidates)
+    assert unknown <= 2
+    assert (lane.next_errand() is first) == (first.state is State.WAITING)
 
 
-def test_a_call_that_is_over_makes_room_at_once() -> None:
-    """Both kinds of allowances are given back, or the thirty-first call of the day would wait for ever."""
-    lane = open_lane()
-    now = 0.0
-    for _ in range(200):
-        for call in (draft(), message_call(Bubble(PRIVATE, 1), FormattedText("a"))):
-            now = lane.interim_at(now, call.cost, Priority.FRAME)
-            assert now < inf
-            lane.begin(call)
-            lane.end(call, SENT, now)
+@given(st.lists(st.tuples(TICKETS, st.sampled_from([0.0, 0.25, 2.0]), st.booleans()), max_size=60))
+def test_no_window_of_a_private_chat_is_ever_exceeded(
+    wishes: list[tuple[tuple[Cost, Priority], float, bool]],
+) -> None:
+    """Whichever moment of each call the server counts: here its beginning or its end."""
+    lane, now = open_lane(), 0.0
+    counted: dict[Cost, list[float]] = {cost: [] for cost in Cost}
+    for (cost, priority), latency, at_end in wishes:
+        now = slot(lane, now, cost, priority)
+        call = draft() if cost is Cost.DRAFT else message(5)
+        lane.begin(call)
+        counted[cost].append(now + latency * at_end)
+        now += latency
+        lane.end(call, Delivered(), now)
+    for cost, period, limit in ((Cost.DRAFT, 5.0, 20), (Cost.DRAFT, 30.0, 40), (Cost.MESSAGE, 1.0, 3)):
+        times = counted[cost]
+        assert all(sum(start <= other < start + period for other in times) <= limit for start in times)

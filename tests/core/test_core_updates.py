@@ -13,12 +13,22 @@ from hypothesis import strategies as st
 
 from triolet.core.conversation import ConversationKey
 from triolet.core.ports import RawUpdate
-from triolet.core.updates import ALLOWED_UPDATES, BotIdentity, Ignored, Incoming, StopPressed, Update, parse_update
+from triolet.core.updates import (
+    ALLOWED_UPDATES,
+    BotIdentity,
+    ButtonPressed,
+    Ignored,
+    Incoming,
+    StopPressed,
+    Update,
+    parse_update,
+)
 
 BOT = BotIdentity(7, "TrioletBot")
 PERSON = {"id": 3, "is_bot": False, "first_name": "Ann"}
 PRIVATE = {"id": 3, "type": "private", "first_name": "Ann"}
 GROUP = {"id": -100, "type": "supergroup", "title": "G"}
+FORUM = GROUP | {"is_forum": True}
 
 
 def message(text: Any = "hello", chat: Any = PRIVATE, *, sender: Any = PERSON, **fields: Any) -> RawUpdate:
@@ -33,12 +43,26 @@ def stopped(**fields: Any) -> RawUpdate:
     return {"update_id": 1, "stopped_message_generation": {"chat": PRIVATE, "draft_id": 42, **fields}}
 
 
+def pressed(shown: Any = None, **fields: Any) -> RawUpdate:
+    shown = {"message_id": 9, "date": 1, "chat": PRIVATE} if shown is None else shown
+    query = {"id": "q1", "from": PERSON, "chat_instance": "7", "message": shown, "data": "n1"}
+    return {"update_id": 1, "callback_query": query | fields}
+
+
+def unpressed(*names: str) -> RawUpdate:
+    """A press without these fields."""
+    query = pressed()["callback_query"]
+    return {"update_id": 1, "callback_query": {key: value for key, value in query.items() if key not in names}}
+
+
 def mention(offset: int, length: int, kind: str = "mention") -> list[dict[str, Any]]:
     return [{"type": kind, "offset": offset, "length": length}]
 
 
 HELLO = Incoming(1, ConversationKey(3), user_id=3, message_id=9, private=True, addressed=False, text="hello")
 GROUP_HELLO = attrs.evolve(HELLO, key=ConversationKey(-100), private=False)
+FORUM_HELLO = attrs.evolve(GROUP_HELLO, forum=True)
+PRESSED = ButtonPressed(1, "q1", ConversationKey(3), message_id=9, user_id=3, data="n1")
 
 
 def addressed(text: str) -> Incoming:
@@ -56,9 +80,17 @@ MESSAGES: list[tuple[str, RawUpdate, Update]] = [
     ),
     (
         "in a forum's topic",
-        message(chat=GROUP | {"is_forum": True}, message_thread_id=5, is_topic_message=True),
-        attrs.evolve(GROUP_HELLO, key=ConversationKey(-100, 5)),
+        message(chat=FORUM, message_thread_id=5, is_topic_message=True),
+        attrs.evolve(FORUM_HELLO, key=ConversationKey(-100, 5)),
     ),
+    ("in a forum's General topic", message(chat=FORUM), FORUM_HELLO),
+    ("which may be named", message(chat=FORUM, message_thread_id=1, is_topic_message=True), FORUM_HELLO),
+    (
+        "but not in private",
+        message(message_thread_id=1, is_topic_message=True),
+        attrs.evolve(HELLO, key=ConversationKey(3, 1)),
+    ),
+    ("a reply in General", message(chat=FORUM, message_thread_id=7), FORUM_HELLO),
     ("a reply's thread is no topic", message(chat=GROUP, message_thread_id=5), GROUP_HELLO),
     ("a topic's message without its id", message(is_topic_message=True), HELLO),
     ("not text", without("text", message(photo=[{}], caption="look")), attrs.evolve(HELLO, text="")),
@@ -116,6 +148,25 @@ MESSAGES: list[tuple[str, RawUpdate, Update]] = [
     ("its draft id as a string", stopped(draft_id="42"), StopPressed(1, ConversationKey(3), 42)),
     ("a long one", stopped(draft_id=str(2**60)), StopPressed(1, ConversationKey(3), 2**60)),
     ("in a topic", stopped(message_thread_id=5), StopPressed(1, ConversationKey(3, 5), 42)),
+    ("a button", pressed(), PRESSED),
+    (
+        "in a forum's topic",
+        pressed({"message_id": 9, "chat": FORUM, "message_thread_id": 5, "is_topic_message": True}),
+        attrs.evolve(PRESSED, key=ConversationKey(-100, 5)),
+    ),
+    (
+        "in General",
+        pressed({"message_id": 9, "chat": FORUM, "message_thread_id": 1, "is_topic_message": True}),
+        attrs.evolve(PRESSED, key=ConversationKey(-100)),
+    ),
+    (
+        "under a reply in a group",
+        pressed({"message_id": 9, "chat": GROUP, "message_thread_id": 5}),
+        attrs.evolve(PRESSED, key=ConversationKey(-100)),
+    ),
+    ("by another", pressed(**{"from": {"id": 4}}), attrs.evolve(PRESSED, user_id=4)),
+    ("of a game", unpressed("data"), attrs.evolve(PRESSED, data="")),
+    ("of an inline message", unpressed("message"), Ignored(1, "a button of no message of ours")),
     ("nothing", {"update_id": 1}, Ignored(1, "of a kind that is not asked for")),
     ("of another kind", {"update_id": 1, "edited_message": {}}, Ignored(1, "of a kind that is not asked for")),
     ("null", {"update_id": 1, "message": None}, Ignored(1, "of a kind that is not asked for")),
@@ -136,6 +187,10 @@ MALFORMED: list[tuple[str, RawUpdate, str]] = [
     ("text that is none", message(text=3), "$.message.text"),
     ("an entity without length", message(entities=[{"type": "mention", "offset": 0}]), "`length`"),
     ("a sender that is none", message(sender=[3]), "$.message.from"),
+    ("a button of no query", unpressed("id"), "`id`"),
+    ("a button that nobody pressed", unpressed("from"), "`from`"),
+    ("a button under nothing", pressed({"chat": PRIVATE}), "`message_id`"),
+    ("a button nowhere", pressed({"message_id": 9}), "`chat`"),
     ("a draft id that is no number", stopped(draft_id="x"), "'x'"),
     ("an empty draft id", stopped(draft_id=""), "''"),
     ("a draft id beyond all numbers", stopped(draft_id="9" * 5000), "digits"),
@@ -153,7 +208,7 @@ def test_what_is_malformed_says_where(raw: RawUpdate, part: str) -> None:
 
 
 def test_each_kind_that_is_asked_for_is_understood() -> None:
-    assert ALLOWED_UPDATES == ("message", "stopped_message_generation")
+    assert ALLOWED_UPDATES == ("message", "callback_query", "stopped_message_generation")
     for kind in ALLOWED_UPDATES:
         update = parse_update({"update_id": 5, kind: {}}, BOT)
         assert isinstance(update, Ignored)
@@ -196,7 +251,7 @@ def put(update: RawUpdate, path: tuple[Any, ...], value: Any) -> RawUpdate:
 def assert_understood_or_ignored(raw: RawUpdate) -> None:
     before = copy.deepcopy(raw)
     update = parse_update(raw, BOT)
-    assert isinstance(update, Incoming | StopPressed | Ignored)
+    assert isinstance(update, Incoming | StopPressed | ButtonPressed | Ignored)
     assert update.update_id == raw["update_id"]
     assert repr(raw) == repr(before), "the raw update is not ours to change"
     if isinstance(update, StopPressed):

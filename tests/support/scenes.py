@@ -6,6 +6,7 @@ are in flight. Times in a scene begin at 0.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -31,6 +32,9 @@ from triolet.core.ports import Provider
 from triolet.emulator import Delay, EmulatedTelegram, JournalEntry, Limits, TelegramServer, open_telegram_server
 from triolet.providers.scripted import Pause, Say, Script, ScriptedProvider, Step, constant
 from triolet.store import run_inline
+
+EXAMPLES = int(os.environ.get("HYPOTHESIS_SCENES", "25"))
+"""How many scenes a property plays; thousands are for whoever has the time."""
 
 TOKEN = "42:emulator"
 ADA = 1001

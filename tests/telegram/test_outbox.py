@@ -191,19 +191,32 @@ async def test_unknown_send_that_is_nowhere_is_sent_again_and_says_so(
         office.outbox.commit(office.bubble(), FormattedText("once"))
         await office.outbox.wait_idle()
         assert office.messages() == [f"once\n\n{SENT_AGAIN}"]
-        assert office.methods() == ["sendMessage", *["editMessageText"] * 3, "sendMessage"]
+        assert office.methods() == ["sendMessage", *["editMessageText"] * 3, "sendMessage", "editMessageText"]
 
 
 @pytest.mark.case("F4")
-async def test_second_unknown_send_is_looked_for_and_not_sent_again(
-    autojump_clock: object, captured_log: list[structlog.typing.EventDict]
+@pytest.mark.parametrize("carried_out", [True, False])
+async def test_line_before_the_copy_is_repeated_until_it_is_confirmed(
+    autojump_clock: object, carried_out: bool
 ) -> None:
-    async with open_office(Fault(method="sendMessage", times=2, action=Reset(carried_out=False))) as office:
+    """The copy itself is an edit: there are never two of it."""
+    async with open_office(Fault(method="sendMessage", times=1, action=Reset(carried_out=False))) as office:
+        office.server.telegram.add_fault(Fault(method="sendMessage", times=3, action=Reset(carried_out=carried_out)))
         office.outbox.commit(office.bubble(), FormattedText("once"))
         office.outbox.commit(office.bubble(), FormattedText("behind it"))
         await office.outbox.wait_idle()
-        assert office.messages() == ["behind it"]
-        assert [(e["event"], e["state"]) for e in captured_log] == [("outbox.undelivered", "uncertain")]
+        assert office.messages() == [f"once\n\n{SENT_AGAIN}", "behind it"]
+
+
+@pytest.mark.case("F4")
+async def test_message_that_nothing_confirms_is_given_up(
+    autojump_clock: object, captured_log: list[structlog.typing.EventDict]
+) -> None:
+    async with open_office(Fault(method="sendMessage", times=8, action=Reset(carried_out=False))) as office:
+        office.outbox.commit(office.bubble(), FormattedText("once"))
+        await office.outbox.wait_idle()
+        assert [(e["event"], e["state"]) for e in captured_log] in ([], [("outbox.undelivered", "uncertain")])
+        assert trio.current_time() < 1000.0
 
 
 @pytest.mark.case("F4")

@@ -5,14 +5,15 @@ The bot is the real one: same app, outbox and HTTP over TCP. Only the base URL i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import attrs
 import trio
 
 from triolet.app.bot import serve_bot
+from triolet.app.painter import Painter
 from triolet.config import AccessSettings, Secret, Settings, StoreSettings, TelegramSettings
 from triolet.core.ports import Provider
 from triolet.core.text import MESSAGE_LIMIT
@@ -167,31 +168,28 @@ async def _ask(server: TelegramServer, text: str, terminal: Terminal) -> None:
     async with trio.open_nursery() as nursery:
         if terminal.has_keys:
             nursery.start_soon(_obey_keys, server, terminal)
-        await _show_growing(watch, terminal)
+        await _show_growing(server, watch, terminal)
         nursery.cancel_scope.cancel(reason="answered")
 
 
-async def _show_growing(watch: _Watch, terminal: Terminal) -> None:
-    shown: str | None = None
+async def _show_growing(server: TelegramServer, watch: _Watch, terminal: Terminal) -> None:
+    painter: Painter | None = None
     while changes := await watch.next():
         for change in changes:
             if change.kind in {"draft", "message", "edit"}:
-                shown = _grow(shown, change, terminal)
+                painter = painter or Painter(terminal, "bot › ")
+                painter.show(change.text or "Thinking…", _entities(server, change))
+            if change.kind == "message":
+                terminal.write("\n")
+                painter = None
 
 
-def _grow(shown: str | None, change: Change, terminal: Terminal) -> str | None:
-    """Write what is new on the screen; returns what is written now, None for a message that is closed."""
-    text = change.text or "Thinking…"
-    if shown is None:
-        terminal.write("bot › " + text)
-    elif text.startswith(shown):
-        terminal.write(text[len(shown) :])
-    else:
-        terminal.write_over("bot › " + text)
-    if change.kind == "message":
-        terminal.write("\n")
-        return None
-    return text
+def _entities(server: TelegramServer, change: Change) -> Sequence[Mapping[str, Any]]:
+    """What is formatted in a change, if it is what the screen still shows."""
+    screen = server.screen(PERSON)
+    if screen.draft is not None and screen.draft.text == change.text:
+        return screen.draft.entities
+    return next((message.entities for message in reversed(screen.messages) if message.text == change.text), ())
 
 
 async def _obey_keys(server: TelegramServer, terminal: Terminal) -> None:

@@ -6,7 +6,8 @@ What a call's outcome means for it. Rules:
 2. *Refused*: what can be mended is mended and repeated (a wait, a lost connection, formatting, length, a deleted
    message, a topic or a group that is gone); anything else is final, and the message is dead.
 3. *Unknown*: an edit is repeated, for it does no harm twice. A send never is: it is looked for, by edits of the ids
-   that it may have. If it is found, it is what was to be sent; if not, one more copy is sent, and says so.
+   that it may have. If it is found, it is what was to be sent. If not, a line that says so is sent until one is
+   confirmed, and edited into the message: so there is one copy at most, and it is marked.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, i
 
 PROBE_AFTER = 2.0
 """Seconds: a server that is late with an answer may be late with the message too."""
+
+SENDING_AGAIN = italic("↻ Telegram did not confirm a message. Here it comes again…")
 
 SENT_AGAIN = "↻ sent again: Telegram did not confirm the first copy"
 
@@ -123,7 +126,7 @@ class Delivery(Errand):
         self._content = content
         self._anew = anew
         self._replaces: Bubble | None = None
-        self._copied = False
+        self._repairing = False
         self._behind: list[FormattedText] = []
         self._turned = False
         self._refusals = 0
@@ -134,10 +137,8 @@ class Delivery(Errand):
         elif self._anew:
             self.bubble.silent = False
         self._anew = False
-        if self.bubble.lost and self.bubble.target is None and not self._copied:
-            self._copied = True
-            self._mark_copy()
-        return message_call(self.bubble, self._content)
+        self._repairing = self._repairing or (self.bubble.lost and self.bubble.target is None)
+        return message_call(self.bubble, SENDING_AGAIN if self._repairing else self._content)
 
     def _mark_copy(self) -> None:
         """Say below it that it is a copy, or, where there is no room for that, behind it."""
@@ -151,6 +152,10 @@ class Delivery(Errand):
         following = super().settle(call, outcome, now)
         if self.state is not State.DELIVERED:
             return following
+        if self._repairing:
+            self._repairing, self.state = False, State.WAITING
+            self._mark_copy()
+            return []
         behind = [self._beside(content) for content in self._behind]
         return [*behind, *([Removal(self._replaces, self.owner)] if self._replaces is not None else [])]
 
@@ -162,7 +167,7 @@ class Delivery(Errand):
 
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
         if is_gone(call, refusal):
-            self._settle_gone()
+            self._settle_gone(call, refusal, now)
         elif refusal.mended:
             pass
         elif refusal.code in CAPABILITY_CODES and (forms := _plainer(self._content, refusal)):
@@ -175,13 +180,13 @@ class Delivery(Errand):
             self._settle_hopeless(call, refusal)
         return []
 
-    def _settle_gone(self) -> None:
+    def _settle_gone(self, call: Call, refusal: Refused, now: float) -> None:
         """An edited message is gone, so it is sent anew; or one of the places where a sent one might be is empty."""
         if self.bubble.lost and self._replaces is not None:
             self._replaces.lost = True
             self._edit_instead()
-        elif self.bubble.lost and self._copied:
-            self._end(State.UNCERTAIN, "no answer to a send, and to a second one")
+        elif self.bubble.lost and self._repairing and self.bubble.target is None:
+            super()._settle_unknown(call, refusal.description, now)
 
     def _settle_hopeless(self, call: Call, refusal: Refused) -> None:
         """The other way is tried, once: to edit what could not be replaced, to replace what could not be edited."""

@@ -145,7 +145,7 @@ def parse_update(raw: RawUpdate, bot: BotIdentity) -> Update:
     try:
         update = msgspec.convert(raw, _Update)
         if update.message is not None:
-            return _message(update_id, update.message, bot)
+            return _message(update_id, update.message, bot, says=bool(_CONTENT & raw["message"].keys()))
         if update.callback_query is not None:
             return _pressed(update_id, update.callback_query)
         if update.stopped_message_generation is not None:
@@ -155,8 +155,19 @@ def parse_update(raw: RawUpdate, bot: BotIdentity) -> Update:
     return Ignored(update_id, "of a kind that is not asked for")
 
 
-def _message(update_id: int, message: _Message, bot: BotIdentity) -> Update:
+_CONTENT = frozenset(
+    {
+        *("text", "animation", "audio", "document", "paid_media", "photo", "sticker", "story", "video", "video_note"),
+        *("voice", "checklist", "contact", "dice", "game", "poll", "venue", "location", "rich_message"),
+    }
+)
+"""What a person puts into a message (Bot API, Message); any other is a note of Telegram's own: somebody joined, say."""
+
+
+def _message(update_id: int, message: _Message, bot: BotIdentity, *, says: bool) -> Update:
     sender = message.from_
+    if not says:
+        return Ignored(update_id, "a service message")
     if sender is None or sender.is_bot or message.sender_chat is not None:
         return Ignored(update_id, "not from a person")
     if message.chat.type == "channel":

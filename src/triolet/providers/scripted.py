@@ -152,17 +152,61 @@ the window sill, and nothing was lost.
 
 That is all there is to a triolet: three notes in the time of two."""
 
+GUIDE = """\
+## How a frame gets to you
+
+Telegram takes **40 drafts in 30 seconds**, and no more than 20 in any five. Whoever sends faster is told to wait, \
+for seconds at first and then for hours. So a frame is worth something, and it should carry *the newest word*:
+
+1. wait until the budget has room
+2. take the text as it stands **now**, not as it stood when the waiting began
+3. send it, and look at what comes back
+
+In Python, on Trio, that is a loop that ends when its scope is cancelled:
+
+```python
+async def run_window(outbox, bubble, latest, pace):
+    while True:
+        await wait_due(latest, pace)
+        await outbox.wait_slot(bubble)          # the budget has room
+        frame = latest.take_frame()             # the newest text, now
+        outcome = await outbox.show(bubble, frame)
+        pace.ended(frame.revision, outcome)     # delivered, refused, unknown
+```
+
+What comes back is one of three things, and each has its rule:
+
+| outcome   | a frame             | a message               |
+|-----------|---------------------|-------------------------|
+| delivered | the next one waits  | done                    |
+| refused   | skipped, or plainer | mended, then repeated   |
+| unknown   | forgotten           | looked for, never doubled |
+
+A few things follow from that:
+
+- a **stop** is a cancelled scope, at any of these lines
+- a slow screen never holds up the model
+  - and a fast model never floods the screen
+- what looks like HTML, such as `List<String>` or <b>this</b>, is text
+
+> The cello waits for its moment, and then sings the newest version of the tune.
+
+That was the guide; see [Trio's documentation](https://trio.readthedocs.io) for what a scope is."""
+
 GREETING = """\
 Hello! I am the scripted demo provider: no model, no network, only a script that speaks at the pace of a model. \
-Ask me for a story, and press a key while I tell it: I stop at once, and what I said so far stays."""
+Ask me for a story, or for the guide with its code and its table, and press a key while I talk: I stop at once, and \
+what I said so far stays."""
 
 
 def demo_script(request: ModelRequest) -> Iterable[Step]:
-    """What the demo says: a story to whoever asks for one, an introduction, or an echo with the turn's number."""
+    """What the demo says: a story or a guide to whoever asks, an introduction, or an echo with the turn's number."""
     asked = [message.text for message in request.messages if message.role == "user"]
     question = asked[-1] if asked else ""
     if "story" in question.lower():
         return speak(STORY)
+    if "guide" in question.lower():
+        return speak(GUIDE)
     if len(asked) == 1:
         return speak(GREETING)
     return speak(f"You said: {question.strip()[:2000]}\n\nThat was message {len(asked)} of this conversation.")

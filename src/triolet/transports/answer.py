@@ -9,8 +9,9 @@ from triolet.config import StreamingSettings
 from triolet.core.calls import Bubble, Place
 from triolet.core.coalescer import Frame
 from triolet.core.content import blank, marked
+from triolet.core.forms import FormatName
 from triolet.core.layout import Layout, plainer
-from triolet.core.text import Content, italic
+from triolet.core.text import Content, FormattedText, RichText, italic
 from triolet.telegram.outbox import Outbox
 
 
@@ -21,6 +22,7 @@ class GrowingAnswer:
         self._outbox = outbox
         self._place = place
         self._settings = settings
+        self._form: FormatName = settings.format
         self._layout = self._open_layout()
         self._segments = 0
         self._draft_ids: set[int] = set()
@@ -39,10 +41,14 @@ class GrowingAnswer:
         for part in self._layout.advance(frame.text):
             self._seal(part.content)
         content = self._layout.live.content
-        return plainer(content)[-1] if self._plain and plainer(content) else content
+        return content.plain if self._plain and isinstance(content, FormattedText) else content
 
     def grow_plainer(self, content: Content) -> bool:
         """The screen refused the content as it was formatted: show plainer ones; False if there are none."""
+        if isinstance(content, RichText):
+            self._form = "entities"
+            self._layout.become(self._form)
+            return True
         if self._plain or not plainer(content):
             return False
         self._plain = True
@@ -86,7 +92,7 @@ class GrowingAnswer:
         self._draft_ids.add(self.bubble.draft_id)
 
     def _open_layout(self) -> Layout:
-        return Layout(self._settings.format, reserve=len(self._settings.cursor))
+        return Layout(self._form, reserve=len(self._settings.cursor))
 
     def _open_bubble(self, *, silent: bool, replies: bool = True) -> Bubble:
         bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies)

@@ -17,7 +17,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+import unicodedata
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -72,10 +73,24 @@ class Terminal:
         """Write text of anybody's, made harmless, at once."""
         self._put(_CONTROL.sub("", text))
 
-    def write_over(self, text: str) -> None:
-        """Write in place of the line that the cursor stands on; on a new line where there is no cursor."""
-        self._put("\r\x1b[K" if self._output.isatty() else "\n")
-        self.write(text)
+    def write_styled(self, pieces: Iterable[tuple[str, str]]) -> None:
+        """Write text of anybody's in pieces, each with its style (ECMA-48's SGR parameters), where styles are seen."""
+        shown = [(_CONTROL.sub("", text), style if self.is_interactive else "") for text, style in pieces]
+        self._put("".join(f"\x1b[{style}m{text}\x1b[m" if style else text for text, style in shown))
+
+    @property
+    def size(self) -> os.terminal_size:
+        """Columns and lines; a terminal that does not know gets the usual ones."""
+        size = os.get_terminal_size(self._output.fileno())
+        return size if size.columns and size.lines else os.terminal_size((80, 24))
+
+    def erase(self, text: str) -> bool:
+        """Take away what was written last, from the beginning of its line; False where it is out of reach."""
+        count = rows(text, self.size.columns) if self.is_interactive else 0
+        if not 0 < count <= self.size.lines:
+            return False
+        self._put((f"\x1b[{count - 1}A" if count > 1 else "") + "\r\x1b[J")
+        return True
 
     def _put(self, text: str) -> None:
         try:
@@ -151,3 +166,14 @@ class Terminal:
             await trio.lowlevel.wait_readable(self._source)
         except OSError:
             await trio.lowlevel.checkpoint()  # a regular file: never waits
+
+
+def rows(text: str, width: int) -> int:
+    """How many rows of a terminal the text takes."""
+    return sum(max(1, -(-_cells(line) // width)) for line in text.split("\n"))
+
+
+def _cells(line: str) -> int:
+    """How wide a line is; characters of the East are twice as wide, and marks have no width of their own."""
+    wide = sum(unicodedata.east_asian_width(character) in {"W", "F"} for character in line)
+    return len(line) + wide - sum(unicodedata.combining(character) > 0 for character in line)
