@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triolet.core.cutting import Cuts, Lead, Rank
-from triolet.core.forms import RICH_LIMIT, FormatName
+from triolet.core.forms import FORMS, RICH_LIMIT, FormatName
 from triolet.core.layout import Layout, Part, plainer
 from triolet.core.markdown import compose, render_rich
+from triolet.core.saw import Saw
 from triolet.core.syntax import clean
 from triolet.core.text import Content, Entity, FormattedText, RichText, is_blank, italic
 from triolet.emulator.entities import check_entities
@@ -281,6 +282,16 @@ def test_what_is_too_long_for_a_message_goes_on_in_the_next(form: str, entities:
     assert set(re.findall(r"\w+", text(laid_out(form.format("words " * 1500 + "end"))))) == {"words", "end"}
 
 
+@pytest.mark.parametrize("indent", ["", "> ", "  "])
+def test_bold_lines_go_on_in_the_next_message(indent: str) -> None:
+    item = "- " if indent == "  " else indent
+    source = f"{item}**" + f"\n{indent}".join(["line"] * 1500) + "**"
+    kinds = ["bold", "blockquote"] if indent == "> " else ["bold"]
+    assert [sorted(kind for kind, _ in part) for part in marked(source)] == [sorted(kinds)] * len(marked(source))
+    assert re.sub(r"\s+", "", text(laid_out(source))).replace("•", "") == "line" * 1500
+    assert "*" not in text(laid_out(source))
+
+
 @pytest.mark.case("O2")
 def test_a_cut_goes_through_nothing_that_is_marked() -> None:
     for form in ("**{}**", "`{}`", "[{}](https://example.org/a)", "~~{}~~"):
@@ -369,6 +380,58 @@ def test_the_entities_of_a_part_are_bounded() -> None:
     for part in heavy:
         check(part.content)
     assert text(heavy).split() == [str(number) for number in range(30)]
+
+
+def saw(source: str, shown: int = 0) -> Saw:
+    form = FORMS["entities"]
+    return Saw(form, Cuts(source), end=len(source), reserve=CURSOR, opening=0, shown=shown)
+
+
+def test_nothing_is_cut_before_what_has_been_shown() -> None:
+    source = "a " * 1900 + "\n\n" + "b " * 900
+    best, behind = saw(source).best(1.0), saw(source, 4001).best(1.0)
+    assert best is not None
+    assert behind is not None
+    assert best.place == 3802
+    assert behind.place >= 4001
+    assert best.waste == pytest.approx(295 / 4094, abs=0.001)
+
+
+def test_the_more_has_been_wasted_the_less_a_good_place_is_worth() -> None:
+    source = "a " * 1900 + "\n\n" + "b " * 900
+    frugal = saw(source).best(0.1)
+    assert frugal is not None
+    assert frugal.waste < 0.01
+
+
+EARLY_CUTS = [
+    ("a paragraph", "a " * 1800 + "\n\n", "b", 3602),
+    ("too early for a paragraph", "a " * 1700 + "\n\n", "b", None),
+    ("a line", "a " * 1860 + "\n", "b", 3721),
+    ("too early for a line", "a " * 1800 + "\n", "b", None),
+    ("a sentence", "a " * 1960 + "end. ", "b", 3925),
+    ("too early for a sentence", "a " * 1860 + "end. ", "b", None),
+    ("a line of code", "```\n" + "code\n" * 736 + "code ab\n", "code", 3692),
+    ("nothing behind it", "a " * 1800 + "\n\n", "", None),
+    ("a heading", "a " * 1860 + "\n# head\n", "b", 3721),
+]
+
+
+@pytest.mark.parametrize(("before", "behind", "place"), [pytest.param(*row[1:], id=row[0]) for row in EARLY_CUTS])
+def test_a_part_is_sealed_at_a_good_place_as_soon_as_it_is_passed(before: str, behind: str, place: int | None) -> None:
+    layout = Layout(reserve=CURSOR)
+    assert layout.advance(before[:-9]) == []
+    sealed = layout.advance(before + behind)
+    assert [part.upto for part in sealed] == ([] if place is None else [place])
+
+
+def test_close_to_its_end_only_whole_words_of_a_part_are_shown() -> None:
+    layout = Layout(reserve=CURSOR)
+    source = "word " * 815 + "and **bold words**"
+    for length in range(4030, len(source)):
+        assert layout.advance(source[:length]) == []
+        assert source[: layout.live.upto].endswith(" ")
+        assert layout.live.upto <= 4079
 
 
 # Formats, live parts, plainer forms

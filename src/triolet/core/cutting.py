@@ -191,12 +191,11 @@ class Cuts:
             if span.name == "Table":
                 return attrs.evolve(self._indented(place), opening=self._header(span, quotes))
             return self._reopened(span, quotes, is_mid_line=is_mid_line)
+        openers = "".join(self._source[span.start : span.inner] for span in self._opened(place))
         if not is_mid_line:
-            return self._indented(place)
-        # Openers come ahead of a line's first word, where no mark of a container stands: so the cut is in mid line.
-        openers = [self._source[span.start : span.inner] for span in self._opened(place)]
+            return attrs.evolve(self._indented(place), opening=openers)
         escape = "\\" if not openers and _BLOCK_MARK.match(self._source, place) else ""
-        return attrs.evolve(self._indented(place), opening=quotes + "".join(openers) + escape, is_mid_line=True)
+        return attrs.evolve(self._indented(place), opening=quotes + openers + escape, is_mid_line=True)
 
     def _through(self, place: int, names: frozenset[str] | set[str]) -> list[Span]:
         return [span for span in self._spans if span.name in names and span.holds(place)]
@@ -230,8 +229,8 @@ class Cuts:
 
     def _is_reopenable(self, place: int) -> bool:
         inline = self._through(place, INLINE | {"Heading"})
-        if inline and self._source[place - 1] == "\n":
-            return False
+        if inline and self._source[place - 1] == "\n" and self._through(place, {"BlockQuote"}):
+            return False  # the line's own mark would stand between its opener and its text
         blocks = self._through(place, _WHOLE_LINES)
         return all(span.inner < place < span.inner_end for span in inline) and all(
             self._leaves_code(span, place) for span in blocks

@@ -52,7 +52,7 @@ class Saw:
         """Where to cut what does not fit; None if no place fits."""
         furthest = self._furthest()
         full = self._fill(furthest)
-        for places, waste in self._choices(furthest, slack):
+        for places, waste in self._choices(min(furthest + 1, self.end), slack):
             for place in islice(takewhile(lambda place: place >= self._least, places), TRIES):
                 used = self._fill(place)
                 if used <= 1 and full - used <= waste:
@@ -78,11 +78,14 @@ class Saw:
         return next(_last_first(self.cuts.places(rank, self.end) for rank in ranks), 0)
 
     def _choices(self, end: int, slack: float) -> Iterator[tuple[Iterable[int], float]]:
-        """Places up to ``end``, the best kind first, and how much of a message each kind may waste."""
+        """Places before ``end``, the best kind first, and how much of a message each kind may waste."""
         for rank in EARLY:
             yield self.cuts.places(rank, end), min(slack / 4, 0.5)
         yield _last_first(self.cuts.places(rank, end) for rank in Rank), 0.5
-        yield _last_first(self.cuts.places(rank, end, inside=True) for rank in (Rank.SENTENCE, Rank.WORD)), 0.5
+        yield (
+            _last_first(self.cuts.places(rank, end, inside=True) for rank in (Rank.LINE, Rank.SENTENCE, Rank.WORD)),
+            0.5,
+        )
         yield self.cuts.characters(end), 0.5
         yield _last_first(self.cuts.places(rank, end) for rank in Rank), 1.0
         yield [self._least] if self._is_shown else [], 1.0
