@@ -8,6 +8,7 @@ from scenes import ADA, TOKEN, open_scene, rest, said, scene_settings, tokens
 
 from triolet.config import StreamingSettings
 from triolet.emulator import EmulatedTelegram, Limits
+from triolet.providers.scripted import Hang
 
 SCREENS = {
     "grows": StreamingSettings(),
@@ -87,3 +88,23 @@ async def test_notes_of_telegrams_own_are_answered_by_nobody(autojump_clock: obj
         scene.server.act(scene.telegram.group_migrates, SMALL, MOVED)
         await rest(30)
         assert scene.calls(chat_id=FORUM) == scene.calls(chat_id=SMALL) == scene.calls(chat_id=MOVED) == []
+
+
+@pytest.mark.parametrize("how", ["command", "button"])
+async def test_answer_that_moved_can_be_stopped_where_it_is_now(autojump_clock: object, how: str) -> None:
+    async with open_scene(*tokens(300), Hang(), telegram=open_telegram()) as scene:
+        scene.server.say(SMALL, "@triolet_bot hello", user_id=ADA)
+        await trio.sleep(5.0)
+        scene.server.act(scene.telegram.group_migrates, SMALL, MOVED)
+        await trio.sleep(15.0)
+        [growing] = [message for message in scene.server.screen(MOVED).messages if message.buttons]
+        if how == "command":
+            scene.server.say(MOVED, "/stop", user_id=ADA)
+        else:
+            [[button]] = growing.buttons
+            assert button.data is not None
+            scene.server.press_button(MOVED, growing.id, button.data, ADA)
+        await rest(10)
+        assert scene.provider.open_streams == 0
+        assert scene.bot_messages(MOVED)[-1].endswith("⏹ stopped")
+        assert await scene.ask("/stop", MOVED, user_id=ADA) == "There is nothing to stop."

@@ -15,7 +15,7 @@ from triolet.core.commands import Access, Command, parse_command, parse_stream_m
 from triolet.core.conversation import ConversationKey
 from triolet.core.ports import RawUpdate
 from triolet.core.text import FormattedText
-from triolet.core.updates import BotIdentity, ButtonPressed, Ignored, Incoming, StopPressed, parse_update
+from triolet.core.updates import BotIdentity, ButtonPressed, Ignored, Incoming, Moved, StopPressed, parse_update
 
 log = structlog.get_logger()
 
@@ -81,6 +81,8 @@ class Supervisor:
             self._stop_pressed(update)
         if isinstance(update, ButtonPressed):
             self._button_pressed(update)
+        if isinstance(update, Moved):
+            self._move(update)
         if isinstance(update, Ignored):
             log.debug("update.ignored", update_id=update.update_id, why=update.why)
         return [update.update_id]
@@ -127,6 +129,12 @@ class Supervisor:
             self._conversations[found.key].press_button(found.action)
         self._services.screen.answer_press(pressed.query_id, "" if isinstance(found, Button) else _PRESSES[found])
 
+    def _move(self, moved: Moved) -> None:
+        """What is being answered goes on, and hears what is said in the new chat."""
+        for key in [key for key in self._conversations if key.chat_id == moved.chat_id]:
+            self._conversations[ConversationKey(moved.to, key.thread_id)] = self._conversations.pop(key)
+        self._services.buttons.move(moved.chat_id, moved.to)
+
     def _command(self, command: Command, message: Incoming, place: Place) -> list[int]:
         if command.name == "stop":
             return [message.update_id, *self._stop(place)]
@@ -162,15 +170,16 @@ class Supervisor:
         if conversation is None:
             conversation = self._conversations[key] = Conversation(key, self._services)
             conversation.post(task)
-            self._nursery.start_soon(self._run, key, conversation)
+            self._nursery.start_soon(self._run, conversation)
             return []
         return [] if conversation.post(task) else [task.update_id]
 
-    async def _run(self, key: ConversationKey, conversation: Conversation) -> None:
+    async def _run(self, conversation: Conversation) -> None:
         try:
             await conversation.run()
         finally:
-            del self._conversations[key]
+            for key in [key for key, each in self._conversations.items() if each is conversation]:
+                del self._conversations[key]
 
     def _notify(self, place: Place, text: str) -> None:
         self._services.screen.notify(place, FormattedText(text))

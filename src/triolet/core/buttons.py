@@ -55,6 +55,12 @@ class Buttons:
         """The button has no meaning any more, whether it was pressed or not."""
         self._buttons.pop(nonce, None)
 
+    def move(self, chat_id: int, to: int) -> None:
+        """The chat is another one now."""
+        for nonce, button in self._buttons.items():
+            if button.key.chat_id == chat_id:
+                self._buttons[nonce] = attrs.evolve(button, key=ConversationKey(to, button.key.thread_id))
+
     def redeem(self, nonce: str, *, chat_id: int, message_id: int, user_id: int) -> Button | Refusal:
         """The button that was pressed, once; what a press by somebody else finds, stays."""
         button = self._buttons.get(nonce)

@@ -66,12 +66,21 @@ class ButtonPressed:
 
 
 @attrs.frozen
+class Moved:
+    """The group has become a supergroup, which is another chat."""
+
+    update_id: int
+    chat_id: int
+    to: int
+
+
+@attrs.frozen
 class Ignored:
     update_id: int
     why: str
 
 
-Update: TypeAlias = Incoming | StopPressed | ButtonPressed | Ignored
+Update: TypeAlias = Incoming | StopPressed | ButtonPressed | Moved | Ignored
 
 
 _Id: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -107,6 +116,7 @@ class _Message(msgspec.Struct):
     message_thread_id: _Id | None = None
     is_topic_message: bool = False
     reply_to_message: _Reply | None = None
+    migrate_to_chat_id: _Id | None = None
     text: str = ""
     entities: list[_Entity] = []
 
@@ -166,6 +176,8 @@ _CONTENT = frozenset(
 
 def _message(update_id: int, message: _Message, bot: BotIdentity, *, says: bool) -> Update:
     sender = message.from_
+    if message.migrate_to_chat_id is not None:
+        return Moved(update_id, message.chat.id, message.migrate_to_chat_id)
     if not says:
         return Ignored(update_id, "a service message")
     if sender is None or sender.is_bot or message.sender_chat is not None:

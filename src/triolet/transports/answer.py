@@ -37,12 +37,15 @@ class GrowingAnswer:
         self._finish_segments(frame)
         if frame.status and frame.is_blank:
             self._status_shown = True
-            return italic(frame.status)
+            return self._as_taken(italic(frame.status))
         if self._status_shown:
             self._leave_status()
         for part in self._layout.advance(frame.text):
             self._seal(part.content)
-        content = self._layout.live.content
+        return self._as_taken(self._layout.live.content)
+
+    def _as_taken(self, content: Content) -> Content:
+        """As formatted as the screen has let pass so far."""
         return content.plain if self._plain and isinstance(content, FormattedText) else content
 
     def grow_plainer(self, content: Content) -> bool:
