@@ -288,6 +288,7 @@ RICH = [
     ("a paragraph", "a & **b**\n*c* ~~d~~ `e`", "<p>a &amp; <b>b</b><br/><i>c</i> <s>d</s> <code>e</code></p>"),
     ("a heading", "## a", "<h2>a</h2>"),
     ("nothing empty", "# \n\n> \n\n- \n- b\n\n```\n```", "<ul><li>b</li></ul>"),
+    ("nothing empty within what is empty then", "- -\n- b", "<ul><li>b</li></ul>"),
     ("a fence without code", "```py\n```", "<pre>py</pre>"),
     ("a fence with more than a language", "```py a b\nc\n```",
      '<p>a b</p><pre><code class="language-py">c</code></pre>'),
