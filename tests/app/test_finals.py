@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import structlog
 import trio
 from scenes import ADA, CURSOR, GROUP, open_scene, rest, said, scene_settings, tokens
 
@@ -73,17 +72,15 @@ async def test_failed_removal_is_repeated(autojump_clock: object, fault: ServerE
         assert scene.bot_messages() == [said(40)]
 
 
-@pytest.mark.case("F6")
-async def test_removal_that_is_impossible_is_given_up(
-    autojump_clock: object, captured_log: list[structlog.typing.EventDict]
-) -> None:
+@pytest.mark.case("F6", "C1")
+async def test_preview_that_cannot_be_deleted_says_where_the_answer_is(autojump_clock: object) -> None:
     refusal = Refuse(400, "Bad Request: message can't be deleted")
     async with open_scene(*tokens(40), settings=scene_settings(streaming=EDIT)) as scene:
         scene.telegram.add_fault(Fault(method="deleteMessage", times=None, action=refusal))
         scene.server.say(ADA, "Hello")
-        await trio.sleep(60.0)
-        assert len(scene.calls("deleteMessage")) == 1
-        assert scene.bot_messages()[-1] == said(40)
+        await trio.sleep(120.0)
+        assert scene.bot_messages() == ["⤵ the answer is below", said(40)]
+        assert not any(message.buttons for message in scene.server.screen(ADA).messages)
 
 
 @pytest.mark.case("F5")

@@ -81,7 +81,7 @@ async def test_text_is_lasting_before_the_tool_line_and_the_next_has_another_dra
 @pytest.mark.parametrize("screen", ["draft", "edit", "group"])
 async def test_tool_line_tells_what_runs_in_one_bubble(autojump_clock: object, screen: str) -> None:
     chat_id, streaming = SCREENS[screen]
-    steps = [
+    steps: list[Step] = [
         events(ToolStarted("1", "search"), ToolStarted("2", "weather")),
         Pause(3.0),
         events(ToolEnded("1")),

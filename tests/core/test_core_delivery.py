@@ -29,6 +29,7 @@ from triolet.core.delivery import (
     MAX_REFUSED,
     MAX_UNKNOWN,
     PROBE_AFTER,
+    SENDING_AGAIN,
     SENT_AGAIN,
     Delivery,
     Errand,
@@ -41,6 +42,8 @@ from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, i
 HELLO = FormattedText("hello")
 RICH = RichText("<p>hello</p>", "hello")
 COPY = f"*hello\n\n{SENT_AGAIN}"
+LINE = f"*{SENDING_AGAIN.text}"
+"""What a lost message is sent as, until the sending of that is confirmed."""
 NEWEST = 20
 """The highest id that is known in the chat; a message that may have been sent is sought at 21, 22 and 23."""
 
@@ -124,9 +127,19 @@ SENT = Delivered({"message_id": 21})
 OK = Delivered()
 
 WAITING, DELIVERED, UNCERTAIN, DEAD = State.WAITING, State.DELIVERED, State.UNCERTAIN, State.DEAD
-NEVER_FOUND = "no answer to a send, and to a second one"
 
 Way: TypeAlias = tuple[str, int | None, list[Step]]
+
+
+def lost(call: str, shows: str = "hello", now: float = 1.0) -> list[Step]:
+    """A send, and what makes it known to be lost."""
+    later = now + 2.0
+    places = (Step(f"edit {message_id}", later, GONE, WAITING, later, shows) for message_id in (21, 22, 23))
+    return [Step(call, now, LOST, WAITING, later, shows), *places]
+
+
+BACK_OFFS = (1, 2, 4, 8, 16, 30, 30, 30)
+"""The waits before the repetitions of what is refused for no known reason."""
 
 # A plain message that nothing hinders
 
@@ -214,45 +227,50 @@ SOUGHT: list[Way] = [
         ],
     ),
     (
-        "found nowhere, so copied",
+        "found nowhere, so a line is sent, and edited into a copy",
         None,
         [
-            Step("send", 1, LOST, WAITING, 3),
-            *(Step(f"edit {place}", 3, GONE, WAITING, 3) for place in (21, 22, 23)),
-            Step("send", 4, SENT, DELIVERED, 3, COPY),
+            *lost("send"),
+            Step("send", 4, SENT, WAITING, 3, LINE),
+            Step("edit 21", 4, OK, DELIVERED, 3, COPY),
         ],
     ),
     (
-        "copied once",
+        "the line is found",
         None,
         [
-            Step("send", 1, LOST, WAITING, 3),
-            *(Step(f"edit {place}", 3, GONE, WAITING, 3) for place in (21, 22, 23)),
-            Step("send", 4, LOST, WAITING, 6, COPY),
-            *(Step(f"edit {place}", 6, GONE, WAITING, 6, COPY) for place in (21, 22)),
-            Step("edit 23", 8, GONE, UNCERTAIN, 6, COPY, NEVER_FOUND),
+            *lost("send"),
+            Step("send", 4, LOST, WAITING, 6, LINE),
+            Step("edit 21", 6, GONE, WAITING, 6, LINE),
+            Step("edit 22", 6, NOT_MODIFIED, WAITING, 6, LINE),
+            Step("edit 22", 6, LOST, WAITING, 7, COPY),
+            Step("edit 22", 7, OK, DELIVERED, 7, COPY),
         ],
     ),
     (
-        "the copy found",
+        "the line is lost too, so another is sent, ever later",
         None,
         [
-            Step("send", 1, LOST, WAITING, 3),
-            *(Step(f"edit {place}", 3, GONE, WAITING, 3) for place in (21, 22, 23)),
-            Step("send", 4, LOST, WAITING, 6, COPY),
-            Step("edit 21", 6, GONE, WAITING, 6, COPY),
-            Step("edit 22", 6, OK, DELIVERED, 6, COPY),
+            *lost("send"),
+            Step("send", 4, LOST, WAITING, 6, LINE),
+            *(Step(f"edit {place}", 6, GONE, WAITING, 6, LINE) for place in (21, 22)),
+            Step("edit 23", 6, GONE, WAITING, 7, LINE),
+            Step("send", 7, LOST, WAITING, 9, LINE),
+            *(Step(f"edit {place}", 9, GONE, WAITING, 9, LINE) for place in (21, 22)),
+            Step("edit 23", 9, GONE, WAITING, 11, LINE),
+            Step("send", 11, SENT, WAITING, 11, LINE),
+            Step("edit 21", 11, OK, DELIVERED, 11, COPY),
         ],
     ),
     (
-        "a copy that was not sent is the same copy still",
+        "a line that was not sent is sent again",
         None,
         [
-            Step("send", 1, LOST, WAITING, 3),
-            *(Step(f"edit {place}", 3, GONE, WAITING, 3) for place in (21, 22, 23)),
-            Step("send", 4, FLOOD, WAITING, 13, COPY),
-            Step("send", 13, UNSENT, WAITING, 14, COPY),
-            Step("send", 14, SENT, DELIVERED, 14, COPY),
+            *lost("send"),
+            Step("send", 4, FLOOD, WAITING, 13, LINE),
+            Step("send", 13, UNSENT, WAITING, 14, LINE),
+            Step("send", 14, SENT, WAITING, 14, LINE),
+            Step("edit 21", 14, OK, DELIVERED, 14, COPY),
         ],
     ),
     (
@@ -310,11 +328,11 @@ SOUGHT: list[Way] = [
 
 REFUSED: list[Way] = [
     (
-        "thrice repeated",
+        "repeated for two minutes",
         None,
         [
-            *(Step("send", 10, UNPARSED, WAITING, 10 + wait) for wait in (1, 2, 4)),
-            Step("send", 14, UNPARSED, DEAD, 14, reason=UNPARSED.description),
+            *(Step("send", 10, UNPARSED, WAITING, 10 + wait) for wait in BACK_OFFS),
+            Step("send", 14, UNPARSED, DEAD, 40, reason=UNPARSED.description),
         ],
     ),
     (
@@ -326,9 +344,9 @@ REFUSED: list[Way] = [
         "an edit, so another message takes its place",
         5,
         [
-            *(Step("edit 5", 10, UNPARSED, WAITING, 10 + wait) for wait in (1, 2, 4)),
-            Step("edit 5", 14, UNPARSED, WAITING, 14),
-            Step("send", 14, SENT, DELIVERED, 14, following=("delete 5 ",)),
+            *(Step("edit 5", 10, UNPARSED, WAITING, 10 + wait) for wait in BACK_OFFS),
+            Step("edit 5", 14, UNPARSED, WAITING, 40),
+            Step("send", 14, SENT, DELIVERED, 40, following=("delete 5 ",)),
         ],
     ),
     (
@@ -340,9 +358,9 @@ REFUSED: list[Way] = [
         "both ways",
         5,
         [
-            *(Step("edit 5", 10, UNPARSED, WAITING, 10 + wait) for wait in (1, 2, 4)),
-            Step("edit 5", 14, UNPARSED, WAITING, 14),
-            Step("send", 14, ODD, DEAD, 14, reason=ODD.description),
+            *(Step("edit 5", 10, UNPARSED, WAITING, 10 + wait) for wait in BACK_OFFS),
+            Step("edit 5", 14, UNPARSED, WAITING, 40),
+            Step("send", 14, ODD, DEAD, 40, reason=ODD.description),
         ],
     ),
     (
@@ -435,7 +453,8 @@ FORMS: list[tuple[str, int | None, Content, list[Step]]] = [
         [
             Step("send", 1, LOST, WAITING, 3, "<p>hello</p>"),
             *(Step(f"edit {place}", 3, GONE, WAITING, 3, "<p>hello</p>") for place in (21, 22, 23)),
-            Step("send", 4, SENT, DELIVERED, 3, f"<p>hello</p><p><i>{SENT_AGAIN}</i></p>"),
+            Step("send", 4, SENT, WAITING, 3, LINE),
+            Step("edit 21", 4, OK, DELIVERED, 3, f"<p>hello</p><p><i>{SENT_AGAIN}</i></p>"),
         ],
     ),
     (
@@ -463,8 +482,8 @@ FORMS: list[tuple[str, int | None, Content, list[Step]]] = [
             Step("send", 1, Refused(400, "text is too long"), WAITING, shows="abcdefgh", following=("send efgh",)),
             Step("send", 1, Refused(400, "ENTITIES_TOO_LONG"), WAITING, shows="abcd", following=("send cd",)),
             Step("send", 1, Refused(400, "TEXT_TOO_LONG"), WAITING, shows="ab", following=("send b",)),
-            *(Step("send", 1, TOO_LONG, WAITING, 1 + wait, "a") for wait in (1, 2, 4)),
-            Step("send", 5, TOO_LONG, DEAD, 5, "a", TOO_LONG.description),
+            *(Step("send", 1, TOO_LONG, WAITING, 1 + wait, "a") for wait in BACK_OFFS),
+            Step("send", 5, TOO_LONG, DEAD, 31, "a", TOO_LONG.description),
         ],
     ),
     (
@@ -523,29 +542,15 @@ ROOM = MESSAGE_LIMIT - len(f"\n\n{SENT_AGAIN}")
 MARK = f"send *{SENT_AGAIN}"
 
 
-def lost(call: str, shows: str) -> list[Step]:
-    """A send, and what makes it known to be lost."""
-    places = (Step(f"edit {message_id}", 3, GONE, WAITING, 3, shows) for message_id in (21, 22, 23))
-    return [Step(call, 1, LOST, WAITING, 3, shows), *places]
-
-
 FULL: list[tuple[str, int, list[Step]]] = [
-    ("room enough", ROOM, [Step("send", 4, SENT, DELIVERED, 3, f"*{'a' * ROOM}\n\n{SENT_AGAIN}")]),
-    ("a character short", ROOM + 1, [Step("send", 4, SENT, DELIVERED, 3, "a" * (ROOM + 1), following=(MARK,))]),
+    ("room enough", ROOM, [Step("edit 21", 4, OK, DELIVERED, 3, f"*{'a' * ROOM}\n\n{SENT_AGAIN}")]),
+    ("a character short", ROOM + 1, [Step("edit 21", 4, OK, DELIVERED, 3, "a" * (ROOM + 1), following=(MARK,))]),
     (
         "said only if there is a copy",
         MESSAGE_LIMIT,
         [
-            Step("send", 4, UNSENT, WAITING, 5, "a" * MESSAGE_LIMIT),
-            Step("send", 5, FORBIDDEN, DEAD, 5, "a" * MESSAGE_LIMIT, FORBIDDEN.description),
-        ],
-    ),
-    (
-        "also of one that was found",
-        MESSAGE_LIMIT,
-        [
-            Step("send", 4, LOST, WAITING, 6, "a" * MESSAGE_LIMIT),
-            Step("edit 21", 6, OK, DELIVERED, 6, "a" * MESSAGE_LIMIT, following=(MARK,)),
+            Step("edit 21", 4, UNSENT, WAITING, 5, "a" * MESSAGE_LIMIT),
+            Step("edit 21", 5, FORBIDDEN, DEAD, 5, "a" * MESSAGE_LIMIT, FORBIDDEN.description),
         ],
     ),
 ]
@@ -555,7 +560,7 @@ FULL: list[tuple[str, int, list[Step]]] = [
 def test_a_full_copy_is_followed_by_a_mark(length: int, steps: list[Step]) -> None:
     text = "a" * length
     target = bubble(silent=True, unsettled=1)
-    steps = [*lost("send", text), *steps]
+    steps = [*lost("send", text), Step("send", 4, SENT, WAITING, 3, LINE), *steps]
     assert walk(Delivery(target, FormattedText(text), target), steps) == steps
     assert target.unsettled == 1 + (steps[-1].following == (MARK,))
 
@@ -566,7 +571,8 @@ def test_a_mark_goes_before_the_old_message_does() -> None:
     steps = [
         *lost("send", text),
         Step("edit 7", 3, NO_CHAT, WAITING, 3, text),
-        Step("send", 3, SENT, DELIVERED, 3, text, following=(MARK, "delete 7 ")),
+        Step("send", 3, SENT, WAITING, 3, LINE),
+        Step("edit 21", 3, OK, DELIVERED, 3, text, following=(MARK, "delete 7 ")),
     ]
     assert walk(Delivery(preview, FormattedText(text), preview, anew=True), steps) == steps
 
@@ -595,9 +601,9 @@ REPLACING: list[tuple[str, list[Step]]] = [
     (
         "the old one becomes the new one that cannot be sent",
         [
-            *(Step("send", 10, ODD, WAITING, 10 + wait) for wait in (1, 2, 4)),
-            Step("send", 14, ODD, WAITING, 14),
-            Step("edit 7", 14, OK, DELIVERED, 14),
+            *(Step("send", 10, ODD, WAITING, 10 + wait) for wait in BACK_OFFS),
+            Step("send", 14, ODD, WAITING, 40),
+            Step("edit 7", 14, OK, DELIVERED, 40),
         ],
     ),
     (
@@ -628,21 +634,21 @@ REPLACING: list[tuple[str, list[Step]]] = [
     (
         "with both lost, a copy says so",
         [
-            Step("send", 1, LOST, WAITING, 3),
-            *(Step(f"edit {place}", 3, GONE, WAITING, 3) for place in (21, 22, 23)),
+            *lost("send"),
             Step("edit 7", 3, GONE, WAITING, 3),
-            Step("send", 3, LOST, WAITING, 5, COPY),
-            *(Step(f"edit {place}", 5, GONE, WAITING, 5, COPY) for place in (21, 22)),
-            Step("edit 23", 5, GONE, UNCERTAIN, 5, COPY, NEVER_FOUND),
+            *lost("send", LINE, 3.0)[:-1],
+            Step("edit 23", 5, GONE, WAITING, 6, LINE),
+            Step("send", 6, SENT, WAITING, 6, LINE),
+            Step("edit 21", 6, OK, DELIVERED, 6, COPY),
         ],
     ),
     (
         "with one lost and the other fixed, a copy says so",
         [
-            Step("send", 1, LOST, WAITING, 3),
-            *(Step(f"edit {place}", 3, GONE, WAITING, 3) for place in (21, 22, 23)),
+            *lost("send"),
             Step("edit 7", 3, NO_CHAT, WAITING, 3),
-            Step("send", 3, SENT, DELIVERED, 3, COPY, following=("delete 7 ",)),
+            Step("send", 3, SENT, WAITING, 3, LINE),
+            Step("edit 21", 3, OK, DELIVERED, 3, COPY, following=("delete 7 ",)),
         ],
     ),
 ]
@@ -660,7 +666,11 @@ NOTHING_TO_REPLACE: list[tuple[str, list[int], list[Step]]] = [
     (
         "it is nowhere, as it turns out",
         [22],
-        [Step("edit 22", 1, GONE, WAITING), Step("send", 1, SENT, DELIVERED, shows=COPY)],
+        [
+            Step("edit 22", 1, GONE, WAITING),
+            Step("send", 1, SENT, WAITING, shows=LINE),
+            Step("edit 21", 1, OK, DELIVERED, shows=COPY),
+        ],
     ),
 ]
 
@@ -733,6 +743,20 @@ def test_a_place_is_mended_and_the_message_sent_as_it_was(content: Content) -> N
 # Deliveries and removals themselves
 
 
+def test_no_line_is_sent_for_ever() -> None:
+    target = bubble()
+    delivery = Delivery(target, HELLO, target)
+    lines, now = 0, 0.0
+    while delivery.state is WAITING:
+        call = delivery.next_call()
+        lines += call.sends and sight_of(call) == LINE
+        assert lines <= MAX_UNKNOWN
+        delivery.settle(call, absorb(call, LOST if call.sends else GONE, NEWEST), now)
+        assert call.sends or delivery.not_before <= now + 30.0
+        now = max(now, delivery.not_before)
+    assert (delivery.state, delivery.reason, lines) == (UNCERTAIN, GONE.description, MAX_UNKNOWN)
+
+
 def test_a_new_delivery_waits() -> None:
     owner, part = bubble(), bubble()
     delivery = Delivery(part, HELLO, owner)
@@ -769,7 +793,8 @@ def test_states_are_logged_by_their_names() -> None:
 
 
 def test_how_often_and_how_soon() -> None:
-    assert (PROBE_AFTER, MAX_REFUSED, MAX_UNKNOWN) == (2.0, 3, 20)
+    assert (PROBE_AFTER, MAX_REFUSED, MAX_UNKNOWN) == (2.0, 8, 20)
+    assert sum(BACK_OFFS) >= 120 == 2 * 60, "two minutes"
 
 
 NOT_THERE = Refused(400, "Bad Request: message to delete not found")
@@ -887,9 +912,10 @@ def test_a_message_is_on_screen_once_or_says_that_it_is_a_copy(
         outcome = lane.end(call, screen.make(call, lucks.pop() if lucks else "told"), now)
         lane.settle(errand, call, outcome, now)
         calls += 1
-    assert calls <= 60, "an end, whatever happens"
+        assert calls <= 100, "an end, whatever happens"
     assert all(screen.texts[message_id] == "stranger" for message_id in screen.strangers)
     copies = [text for text in screen.ours() if text != "preview"]
     assert copies.count("hello") <= 1
     assert sum(SENT_AGAIN in text for text in copies) <= 1
     assert len(copies) >= (delivery.state is DELIVERED)
+    assert SENDING_AGAIN.text not in copies or delivery.state is not DELIVERED

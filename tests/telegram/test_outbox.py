@@ -43,12 +43,18 @@ class Office:
     def bubble(self, chat_id: int = 1) -> Bubble:
         return self.outbox.open_bubble(Place(ConversationKey(chat_id), private=True))
 
+    def asked(self, chat_id: int = 1) -> Bubble:
+        """The bubble of an answer to a message that has just come."""
+        place = Place(ConversationKey(chat_id), private=True, asked=self.server.say(chat_id, "Well?"))
+        self.outbox.note_message(place)
+        return self.outbox.open_bubble(place)
+
     async def draft(self, bubble: Bubble, text: str) -> object:
         await self.outbox.wait_slot(bubble, Cost.DRAFT, Priority.FRAME)
         return await self.outbox.show(draft_call(bubble, FormattedText(text)))
 
     def messages(self, chat_id: int = 1) -> list[str]:
-        return [message.text for message in self.server.screen(chat_id).messages]
+        return [message.text for message in self.server.screen(chat_id).messages if message.from_bot]
 
     def methods(self, chat_id: int = 1) -> list[str]:
         return [call.method for call in self.server.telegram.calls(chat_id=chat_id)]
@@ -174,11 +180,11 @@ async def test_unknown_send_is_found_where_it_is(
     autojump_clock: object, captured_log: list[structlog.typing.EventDict]
 ) -> None:
     async with open_office(Fault(method="sendMessage", action=Reset(carried_out=True))) as office:
-        office.outbox.commit(office.bubble(), FormattedText("once"))
+        office.outbox.commit(office.asked(), FormattedText("once"))
         await office.outbox.wait_idle()
         await trio.sleep(600)
         assert office.messages() == ["once"]
-        assert office.methods() == ["sendMessage", "editMessageText"]
+        assert office.methods() == ["sendMessage", "editMessageText", "editMessageText"]
         assert captured_log == []
 
 
@@ -188,7 +194,7 @@ async def test_unknown_send_that_is_nowhere_is_sent_again_and_says_so(
     autojump_clock: object, fault: Reset | ServerError
 ) -> None:
     async with open_office(Fault(method="sendMessage", action=fault)) as office:
-        office.outbox.commit(office.bubble(), FormattedText("once"))
+        office.outbox.commit(office.asked(), FormattedText("once"))
         await office.outbox.wait_idle()
         assert office.messages() == [f"once\n\n{SENT_AGAIN}"]
         assert office.methods() == ["sendMessage", *["editMessageText"] * 3, "sendMessage", "editMessageText"]
@@ -202,7 +208,7 @@ async def test_line_before_the_copy_is_repeated_until_it_is_confirmed(
     """The copy itself is an edit: there are never two of it."""
     async with open_office(Fault(method="sendMessage", times=1, action=Reset(carried_out=False))) as office:
         office.server.telegram.add_fault(Fault(method="sendMessage", times=3, action=Reset(carried_out=carried_out)))
-        office.outbox.commit(office.bubble(), FormattedText("once"))
+        office.outbox.commit(office.asked(), FormattedText("once"))
         office.outbox.commit(office.bubble(), FormattedText("behind it"))
         await office.outbox.wait_idle()
         assert office.messages() == [f"once\n\n{SENT_AGAIN}", "behind it"]
@@ -213,7 +219,7 @@ async def test_message_that_nothing_confirms_is_given_up(
     autojump_clock: object, captured_log: list[structlog.typing.EventDict]
 ) -> None:
     async with open_office(Fault(method="sendMessage", times=8, action=Reset(carried_out=False))) as office:
-        office.outbox.commit(office.bubble(), FormattedText("once"))
+        office.outbox.commit(office.asked(), FormattedText("once"))
         await office.outbox.wait_idle()
         assert [(e["event"], e["state"]) for e in captured_log] in ([], [("outbox.undelivered", "uncertain")])
         assert trio.current_time() < 1000.0
@@ -223,7 +229,7 @@ async def test_message_that_nothing_confirms_is_given_up(
 async def test_message_that_is_late_is_looked_for_late(autojump_clock: object) -> None:
     """The send hangs until the client gives up, and is carried out meanwhile."""
     async with open_office(Fault(method="sendMessage", action=Delay(after=100.0))) as office:
-        office.outbox.commit(office.bubble(), FormattedText("once"))
+        office.outbox.commit(office.asked(), FormattedText("once"))
         await office.outbox.wait_idle()
         assert office.messages() == ["once"]
 
@@ -233,10 +239,53 @@ async def test_search_for_a_message_outlasts_an_outage(autojump_clock: object) -
     """What the edits say counts, and nothing else does: while none is answered, nothing is sent."""
     async with open_office(Fault(method="sendMessage", action=Reset(carried_out=True))) as office:
         office.server.telegram.add_fault(Fault(method="editMessageText", times=6, action=ServerError()))
-        office.outbox.commit(office.bubble(), FormattedText("once"))
+        office.outbox.commit(office.asked(), FormattedText("once"))
         await office.outbox.wait_idle()
         assert office.messages() == ["once"]
         assert office.methods().count("sendMessage") == 1
+
+
+@pytest.mark.case("F4")
+async def test_message_is_not_looked_for_where_no_id_is_known(autojump_clock: object) -> None:
+    """After a start the next ids may be those of an earlier run's messages."""
+    async with open_office() as office:
+        office.outbox.commit(office.bubble(), FormattedText("of the run before"))
+        await office.outbox.wait_idle()
+        office.server.telegram.add_fault(Fault(method="sendMessage", action=Reset(carried_out=False)))
+        async with (
+            open_bot_api("http://telegram", Secret("42:emulator"), connect=office.server.connect) as api,
+            open_outbox(api, first_draft_id=1) as restarted,
+        ):
+            restarted.commit(
+                restarted.open_bubble(Place(ConversationKey(1), private=True, asked=1)), FormattedText("once")
+            )
+            await restarted.wait_idle()
+        assert office.messages() == ["of the run before", f"once\n\n{SENT_AGAIN}"]
+        assert office.methods() == ["sendMessage", "sendMessage", "sendMessage", "editMessageText"]
+
+
+@pytest.mark.case("F4")
+async def test_search_takes_no_message_of_somebody_elses(autojump_clock: object) -> None:
+    """What is committed meanwhile waits: the next ids are the lost message's as long as nobody else gets them."""
+    async with open_office(Fault(method="sendMessage", action=Reset(carried_out=False))) as office:
+        office.outbox.commit(office.asked(), FormattedText("once"))
+        office.outbox.commit(office.bubble(), FormattedText("notice"))
+        await office.outbox.wait_idle()
+        assert office.messages() == [f"once\n\n{SENT_AGAIN}", "notice"]
+
+
+@pytest.mark.case("F4")
+async def test_search_goes_beyond_what_people_wrote_meanwhile(autojump_clock: object) -> None:
+    async with open_office(Fault(method="sendMessage", action=Reset(carried_out=True))) as office:
+        bubble = office.asked()
+        office.server.telegram.latency = Delay(before=1.0, after=1.0)
+        office.outbox.commit(bubble, FormattedText("once"))
+        await trio.sleep(0.5)
+        for _ in range(5):
+            office.asked()
+        await office.outbox.wait_idle()
+        assert office.messages() == ["once"]
+        assert office.methods() == ["sendMessage", "editMessageText", "editMessageText"]
 
 
 async def test_send_that_never_left_is_repeated_until_it_does(autojump_clock: object) -> None:

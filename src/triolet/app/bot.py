@@ -115,7 +115,7 @@ async def _serve(
         problem: StartError | None = None
         with polling:
             try:
-                await dispatch_all(await house.store.unfinished(), house.store, supervisor.dispatch)
+                await dispatch_all(await house.store.unfinished(), house.store, supervisor.recover)
                 await poll_updates(house.polls, house.store, supervisor.dispatch)
             except (Unauthorized, Conflict) as error:
                 problem = _start_error(error)

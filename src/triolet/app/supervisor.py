@@ -63,10 +63,19 @@ class Supervisor:
 
     def dispatch(self, raw: RawUpdate) -> list[int]:
         """Take an update; returns the ids of updates that need no more work."""
+        return self._dispatch(raw, is_new=True)
+
+    def recover(self, raw: RawUpdate) -> list[int]:
+        """As `dispatch`, for an update that an earlier run has left."""
+        return self._dispatch(raw, is_new=False)
+
+    def _dispatch(self, raw: RawUpdate, *, is_new: bool) -> list[int]:
         if self._closing:
             return []
         update = parse_update(raw, self._bot)
         if isinstance(update, Incoming):
+            if is_new:  # an older one tells nothing: an earlier run may have sent messages after it
+                self._services.screen.note_message(_place_of(update))
             return self._message(update)
         if isinstance(update, StopPressed):
             self._stop_pressed(update)
@@ -86,7 +95,7 @@ class Supervisor:
         command = parse_command(message.text, self._bot)
         if not self._is_served(message, is_command=command is not None) or command == "foreign":
             return [message.update_id]
-        place = Place(message.key, message.private, message.message_id, forum=message.forum)
+        place = _place_of(message)
         if command is not None:
             return self._command(command, message, place)
         if not message.text.strip():
@@ -165,3 +174,7 @@ class Supervisor:
 
     def _notify(self, place: Place, text: str) -> None:
         self._services.screen.notify(place, FormattedText(text))
+
+
+def _place_of(message: Incoming) -> Place:
+    return Place(message.key, message.private, message.message_id, forum=message.forum)

@@ -113,7 +113,10 @@ async def _commit(turn: Turn, record: Record) -> None:
     turn.end(Ending.SHUTDOWN)  # if nothing else was, it is the program
     said = bool(turn.coalescer.text) or turn.coalescer.is_silent
     mark = mark_of(turn.ending or Ending.SHUTDOWN, turn.detail, answered=said)
-    turn.transport.commit(turn.coalescer.finish(), mark)
+    try:
+        turn.transport.commit(turn.coalescer.finish(), mark)
+    except Exception:
+        log.exception("turn.not_shown")  # the turn is recorded all the same, or it would fail again at every start
     try:
         await record(turn)
     except StartError as problem:  # the answer is on its way all the same, and the other chats go on

@@ -44,7 +44,7 @@ class Priority(enum.IntEnum):
     FRAME = 2
     """The text as it grows."""
     COSMETIC = 3
-    """Chat actions, and deletions of what a newer message has replaced."""
+    """Chat actions."""
 
 
 class Allowance(Protocol):
@@ -214,7 +214,8 @@ class ChatBudget:
 
     def free_at(self, now: float, cost: Cost, priority: Priority) -> float:
         """The earliest time when a call may begin; ``inf`` if a reply must come first."""
-        slowed = self.throttle.free_at(now, priority, self.paces[cost])
+        pace = max(self.paces.values()) if priority is Priority.COSMETIC else self.paces[cost]
+        slowed = self.throttle.free_at(now, priority, pace)
         return latest((a.free_at(now, priority) for a in self._allowances(cost)), slowed)
 
     def slack(self, now: float, cost: Cost, cadence: float) -> int:

@@ -26,9 +26,6 @@ CAPABILITY_CODES = frozenset({400, 404})
 NEVER_LEFT = 0
 """The ``code`` of a refusal that no server made: no connection, nothing sent."""
 
-PROBED = 3
-"""How many ids after the newest known one are looked at for a message whose sending may have worked."""
-
 
 @attrs.define(eq=False)
 class Place:
@@ -41,6 +38,11 @@ class Place:
     private: bool
     asked: int | None = None
     forum: bool = False
+    lane: int = attrs.field(init=False)
+    """The chat with whose messages those of the answer keep their order, even if it moves meanwhile."""
+
+    def __attrs_post_init__(self) -> None:
+        self.lane = self.key.chat_id
 
     @property
     def params(self) -> dict[str, Any]:
@@ -52,15 +54,10 @@ class Place:
         """The message that an answer replies to: in private there is no need to say which one."""
         return None if self.private else self.asked
 
-    @property
-    def newest(self) -> int:
-        """An id that no message of the answer can have, nor any below it."""
-        return self.asked or 0
-
     def mend(self, refusal: Refused) -> bool:
         """Whether the refusal is about the place, and the place is another now."""
         description = refusal.description.lower()
-        if refusal.migrate_to is not None:
+        if refusal.migrate_to is not None and refusal.migrate_to != self.key.chat_id:
             self.key = ConversationKey(refusal.migrate_to, self.key.thread_id)
         elif self.key.thread_id is not None and any(words in description for words in _TOPIC_GONE):
             self.key, self.asked = ConversationKey(self.key.chat_id), None
@@ -78,14 +75,15 @@ _TOPIC_GONE = ("message thread not found", "topic_deleted", "topic_closed")
 class Bubble:
     """One message on a screen, first as a draft or not yet there, then with the server's ``message_id``.
 
-    ``candidates`` are the ids that it may have after a send with an unknown outcome; ``lost`` says that it had none
-    of them. A ``silent`` one makes no sound when it comes; one that ``replies`` shows what it answers, in groups.
-    ``unsettled`` counts what is committed and on its way.
+    That id is one of the chat ``home``. ``candidates`` are the ids that it may have after a send with an unknown
+    outcome; ``lost`` says that it had none of them. A ``silent`` one makes no sound when it comes; one that
+    ``replies`` shows what it answers, in groups. ``unsettled`` counts what is committed and on its way.
     """
 
     place: Place
     draft_id: int
     message_id: int | None = None
+    home: int | None = None
     silent: bool = False
     replies: bool = True
     candidates: list[int] = attrs.Factory(list)
@@ -93,9 +91,14 @@ class Bubble:
     unsettled: int = 0
 
     @property
+    def shown_id(self) -> int | None:
+        """The id of its message in the chat of its place; a group that became a supergroup has other ids."""
+        return self.message_id if self.home in {None, self.place.key.chat_id} else None
+
+    @property
     def target(self) -> int | None:
         """The id that an edit goes to."""
-        return self.candidates[0] if self.candidates else self.message_id
+        return self.candidates[0] if self.candidates else self.shown_id
 
 
 @attrs.frozen
@@ -190,6 +193,14 @@ def message_call(bubble: Bubble, content: Content, *, button: str = "") -> Call:
     return Call(method, bubble.place.params | params, Cost.MESSAGE, bubble, sends=True)
 
 
+def search_call(lost: Call) -> Call:
+    """Show what a lost send was to show at the first place where its message may be."""
+    sends_only = ("message_thread_id", "reply_parameters", "disable_notification")
+    content = {name: value for name, value in lost.params.items() if name not in sends_only}
+    target = {"chat_id": lost.bubble.place.key.chat_id, "message_id": lost.bubble.target}
+    return Call("editMessageText", content | target, Cost.MESSAGE, lost.bubble)
+
+
 def delete_call(bubble: Bubble) -> Call:
     params = {"chat_id": bubble.place.key.chat_id, "message_id": bubble.target}
     return Call("deleteMessage", params, Cost.MESSAGE, bubble)
@@ -204,16 +215,13 @@ def _content(content: Content) -> dict[str, Any]:
     return params
 
 
-def absorb(call: Call, outcome: Outcome, newest: int) -> Outcome:
-    """Note on the call's bubble what its outcome tells, and name a harmless refusal for what it is.
-
-    ``newest`` is the highest message id that is known in the chat.
-    """
+def absorb(call: Call, outcome: Outcome) -> Outcome:
+    """Note on the call's bubble what its outcome tells, and name a harmless refusal for what it is."""
     bubble = call.bubble
     if isinstance(outcome, Refused) and "message is not modified" in outcome.description:
         outcome = Delivered()
     if call.sends:
-        _note_sent(bubble, outcome, newest)
+        _note_sent(call, outcome)
     elif call.method == "editMessageText" and bubble.candidates:
         _note_probed(bubble, outcome)
     elif isinstance(outcome, Refused) and is_gone(call, outcome):
@@ -223,27 +231,25 @@ def absorb(call: Call, outcome: Outcome, newest: int) -> Outcome:
     return outcome
 
 
-def _note_sent(bubble: Bubble, outcome: Outcome, newest: int) -> None:
-    if isinstance(outcome, Refused):
-        return
-    found = outcome.result.get("message_id") if isinstance(outcome, Delivered) and _is_json(outcome.result) else None
-    bubble.message_id = found if type(found) is int else None
-    if bubble.message_id is None:
-        bubble.candidates = [newest + step for step in range(1, PROBED + 1)]
+def _note_sent(call: Call, outcome: Outcome) -> None:
+    if isinstance(outcome, Delivered):
+        found = outcome.result.get("message_id") if isinstance(outcome.result, dict) else None
+        call.bubble.message_id = found if type(found) is int else None
+        call.bubble.home = call.params["chat_id"]
+
+
+def may_be_on_screen(call: Call, outcome: Outcome) -> bool:
+    """Whether the call has made a message whose id nobody knows, or may have."""
+    return call.sends and not isinstance(outcome, Refused) and call.bubble.message_id is None
 
 
 def _note_probed(bubble: Bubble, outcome: Outcome) -> None:
     if isinstance(outcome, Delivered):
-        bubble.message_id = bubble.candidates[0]
+        bubble.message_id, bubble.home = bubble.candidates[0], bubble.place.key.chat_id
         bubble.candidates = []
     elif isinstance(outcome, Refused) and _is_not_there(outcome):
         bubble.candidates.pop(0)
         bubble.lost = not bubble.candidates
-
-
-def _is_json(result: Any) -> bool:
-    """A send's answer that is no object names no id: the message is on screen all the same."""
-    return isinstance(result, dict)
 
 
 _NOT_THERE = ("message to edit not found", "message can't be edited", "there is no text in the message to edit")

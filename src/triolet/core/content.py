@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
+import re
 
 from triolet.core.text import Content, FormattedText, RichText, is_blank, italic, join
 
 
 def blank(content: Content) -> bool:
     """Whether nothing of it can be seen."""
-    return not content.html or is_blank(content.source) if isinstance(content, RichText) else is_blank(content.text)
+    return is_blank(re.sub(r"<[^>]*>", "", content.html) if isinstance(content, RichText) else content.text)
 
 
 def visible_length(content: Content) -> int:

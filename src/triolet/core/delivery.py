@@ -28,23 +28,26 @@ from triolet.core.calls import (
     delete_call,
     is_gone,
     message_call,
+    search_call,
 )
 from triolet.core.content import marked
 from triolet.core.layout import plainer
 from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic, split_message
 
-PROBE_AFTER = 2.0
+SEARCH_AFTER = 2.0
 """Seconds: a server that is late with an answer may be late with the message too."""
 
 SENDING_AGAIN = italic("↻ Telegram did not confirm a message. Here it comes again…")
 
+BELOW = italic("⤵ the answer is below")
+
 SENT_AGAIN = "↻ sent again: Telegram did not confirm the first copy"
 
-MAX_REFUSED = 8
-"""Repetitions of a plain message that was refused for no reason we know: two minutes. It does no harm, and may help."""
+MAX_REFUSED = 5
+"""Repetitions of what was refused for no reason we know: half a minute. It does no harm, and may help."""
 
 MAX_UNKNOWN = 20
-"""Repetitions of an edit whose outcome stays unknown: eight minutes at least."""
+"""Unknown outcomes of one edit in a row, after which it is given up: seven minutes at least."""
 
 _BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before the first, the second ... repetition; a long outage stays at the last."""
@@ -73,6 +76,7 @@ class Errand:
         self.reason = ""
         self._failures = 0
         self._unknown = 0
+        self._refusals = 0
 
     def next_call(self) -> Call:
         raise NotImplementedError
@@ -105,6 +109,14 @@ class Errand:
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
         raise NotImplementedError
 
+    def _repeats_refused(self, refusal: Refused, now: float) -> bool:
+        """Whether it is tried once more as it is: a refusal that we know nothing about may be a mood."""
+        if refusal.final or self._refusals >= MAX_REFUSED:
+            return False
+        self._refusals += 1
+        self._back_off(now)
+        return True
+
     def _back_off(self, now: float) -> None:
         self.not_before = now + _BACK_OFF[min(self._failures, len(_BACK_OFF) - 1)]
         self._failures += 1
@@ -127,21 +139,33 @@ class Delivery(Errand):
         self._anew = anew
         self._replaces: Bubble | None = None
         self._repairing = False
+        self._marked = False
         self._behind: list[FormattedText] = []
         self._turned = False
-        self._refusals = 0
 
     def next_call(self) -> Call:
-        if self._anew and self.bubble.message_id is not None:
+        if self._anew and self.bubble.shown_id is not None:
             self._replaces, self.bubble = self.bubble, attrs.evolve(self.bubble, message_id=None, silent=False)
         elif self._anew:
             self.bubble.silent = False
         self._anew = False
-        self._repairing = self._repairing or (self.bubble.lost and self.bubble.target is None)
+        if self.bubble.lost and self.bubble.target is None:
+            self._repair()
         return message_call(self.bubble, SENDING_AGAIN if self._repairing else self._content)
+
+    def _repair(self) -> None:
+        """It may be on screen, and cannot be found: what is there for sure becomes it, or else a line that says so."""
+        if self._replaces is not None:
+            self._mark_copy()
+            self._edit_instead()
+        else:
+            self._repairing = True
 
     def _mark_copy(self) -> None:
         """Say below it that it is a copy, or, where there is no room for that, behind it."""
+        if self._marked:
+            return
+        self._marked = True
         copy = marked(self._content, SENT_AGAIN)
         if isinstance(copy, FormattedText) and len(copy.text) > MESSAGE_LIMIT:
             self._behind = [italic(SENT_AGAIN)]
@@ -160,33 +184,19 @@ class Delivery(Errand):
         return [*behind, *([Removal(self._replaces, self.owner)] if self._replaces is not None else [])]
 
     def _settle_unknown(self, call: Call, reason: str, now: float) -> None:
-        if call.sends:
-            self.not_before = now + PROBE_AFTER
-        else:
-            super()._settle_unknown(call, reason, now)
+        if call.sends and not self._repairing:
+            return  # a search goes first, and tells
+        super()._settle_unknown(call, reason, now)
 
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
-        if is_gone(call, refusal):
-            self._settle_gone(call, refusal, now)
-        elif refusal.mended:
-            pass
-        elif refusal.code in CAPABILITY_CODES and (forms := _plainer(self._content, refusal)):
+        if is_gone(call, refusal) or refusal.mended:
+            return []  # so it is sent anew, or elsewhere
+        if refusal.code in CAPABILITY_CODES and not self._repairing and (forms := _plainer(self._content, refusal)):
             self._content, *rest = forms
             return [self._beside(content) for content in rest]
-        elif self._refusals < MAX_REFUSED and not refusal.final:
-            self._refusals += 1
-            self._back_off(now)
-        else:
+        if not self._repeats_refused(refusal, now):
             self._settle_hopeless(call, refusal)
         return []
-
-    def _settle_gone(self, call: Call, refusal: Refused, now: float) -> None:
-        """An edited message is gone, so it is sent anew; or one of the places where a sent one might be is empty."""
-        if self.bubble.lost and self._replaces is not None:
-            self._replaces.lost = True
-            self._edit_instead()
-        elif self.bubble.lost and self._repairing and self.bubble.target is None:
-            super()._settle_unknown(call, refusal.description, now)
 
     def _settle_hopeless(self, call: Call, refusal: Refused) -> None:
         """The other way is tried, once: to edit what could not be replaced, to replace what could not be edited."""
@@ -206,7 +216,7 @@ class Delivery(Errand):
 
     def _beside(self, content: Content) -> Delivery:
         self.owner.unsettled += 1
-        return Delivery(Bubble(self.bubble.place, 0, silent=self.bubble.silent, replies=False), content, self.owner)
+        return Delivery(Bubble(self.bubble.place, 0, silent=True, replies=False), content, self.owner)
 
 
 def _plainer(content: Content, refusal: Refused) -> list[FormattedText]:
@@ -219,14 +229,49 @@ def _plainer(content: Content, refusal: Refused) -> list[FormattedText]:
     return []
 
 
-class Removal(Errand):
-    """A message on its way off the screen, when there is nothing better to do."""
+class Search(Errand):
+    """Looks for the message that a send with an unknown outcome may have made, before anything else is sent."""
+
+    def __init__(self, lost: Call, now: float) -> None:
+        super().__init__(lost.bubble, lost.bubble)
+        self.not_before = now + SEARCH_AFTER
+        self._lost = lost
 
     def next_call(self) -> Call:
-        return delete_call(self.bubble)
+        return search_call(self._lost)
+
+    def settle(self, call: Call, outcome: Outcome, now: float) -> list[Errand]:
+        super().settle(call, outcome, now)
+        if self.state is not State.WAITING:
+            self.bubble.lost = self.bubble.lost or self.bubble.message_id is None
+            self.bubble.candidates = []
+        return []
 
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
-        """It is gone already, or nobody may take it away."""
-        gone = "not found" in refusal.description
-        self._end(State.DELIVERED if gone else State.DEAD, refusal.description)
+        if not self.bubble.candidates:
+            self._end(State.DEAD, "it is nowhere")
+        elif not is_gone(call, refusal) and not self._repeats_refused(refusal, now):
+            self._end(State.DEAD, refusal.description)
+        return []
+
+
+class Removal(Errand):
+    """A message on its way off the screen. One that cannot be deleted says where the answer is."""
+
+    def __init__(self, bubble: Bubble, owner: Bubble) -> None:
+        super().__init__(bubble, owner)
+        self._undeletable = False
+
+    def next_call(self) -> Call:
+        return message_call(self.bubble, BELOW) if self._undeletable else delete_call(self.bubble)
+
+    def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
+        if "not found" in refusal.description:
+            self.state = State.DELIVERED
+        elif self._repeats_refused(refusal, now):
+            pass
+        elif self._undeletable:
+            self._end(State.DEAD, refusal.description)
+        else:
+            self._undeletable = True
         return []

@@ -54,11 +54,6 @@ def size(content: Content) -> int:
     return utf16_length(content.html) if isinstance(content, RichText) else len(content.text)
 
 
-def blank(content: Content) -> bool:
-    """Whether nothing of it can be seen."""
-    return is_blank(re.sub(r"<[^>]*>", "", content.html) if isinstance(content, RichText) else content.text)
-
-
 def rich_blocks(markup: str) -> int:
     """How many blocks there are; text in an item or a quotation counts as a paragraph, before and behind its blocks."""
     return len(_RICH_BLOCK.findall(markup)) + len(_RICH_TEXT.findall(markup))

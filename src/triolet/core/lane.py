@@ -4,9 +4,12 @@ Rules:
 
 1. One call of a chat is in flight at a time, because Telegram orders nothing between two of them: a late draft
    would show as a ghost over the final message.
-2. Lasting messages go in the order they were committed, before any interim frame; removals when nothing lasting waits.
+2. Lasting messages go in the order they were committed, before any interim frame; what they replaced goes next.
 3. A 429 parks the chat until its time, for every call; other chats do not notice. Afterwards it is called less often.
 4. Who waits for a slot gets it by priority, and among equals in turn: every topic of a chat has its share.
+5. After a send whose outcome is unknown nothing else is sent until its message is found, or known to be nowhere: if it
+   exists, it has one of the next ids, and only as long as nobody else gets them. Where no id of the chat is known, as
+   after a start, it is not looked for.
 """
 
 from __future__ import annotations
@@ -18,8 +21,11 @@ from collections import deque
 import attrs
 
 from triolet.core.budget import ChatBudget, Cost, Priority
-from triolet.core.calls import Bubble, Call, Outcome, Refused, absorb
-from triolet.core.delivery import Delivery, Errand, Removal, State
+from triolet.core.calls import Bubble, Call, Outcome, Refused, absorb, may_be_on_screen
+from triolet.core.delivery import Delivery, Errand, Removal, Search, State
+
+SOUGHT = 3
+"""How many ids beyond the newest known one are looked at."""
 
 
 @attrs.frozen(order=True)
@@ -41,6 +47,8 @@ class Lane:
         self._numbers = itertools.count()
         self._parked_until = -math.inf
         self._newest = 0
+        self._foreign: deque[int] = deque(maxlen=100)
+        self._newest_at_begin = 0
 
     def __repr__(self) -> str:
         flight = self._in_flight.method if self._in_flight else "idle"
@@ -49,6 +57,11 @@ class Lane:
     @property
     def has_errands(self) -> bool:
         return bool(self._lasting or self._removals)
+
+    def note_message(self, message_id: int) -> None:
+        """Somebody else's message has this id."""
+        self._newest = max(self._newest, message_id)
+        self._foreign.append(message_id)
 
     def commit(self, delivery: Delivery) -> None:
         self._lasting.append(delivery)
@@ -74,9 +87,17 @@ class Lane:
         return math.inf if when <= now and any(self._interim_at(now, other) <= now for other in others) else when
 
     def _interim_at(self, now: float, ticket: Ticket) -> float:
-        if self._in_flight is not None or self._lasting:
+        if self._in_flight is not None or self._lasting or self._removes_at(now) <= now:
             return math.inf
         return max(self._parked_until, self._budget.free_at(now, ticket.cost, ticket.priority))
+
+    def _removes_at(self, now: float) -> float:
+        """When the next removal may go; ``inf`` if there is none."""
+        return self._errand_at(now, self._removals[0]) if self._removals else math.inf
+
+    def _errand_at(self, now: float, errand: Errand) -> float:
+        free = self._budget.free_at(now, Cost.MESSAGE, Priority.LASTING)
+        return max(free, self._parked_until, errand.not_before)
 
     def slack(self, now: float, cost: Cost, cadence: float) -> int:
         """How many calls of that cost the budget takes beyond one every ``cadence`` seconds."""
@@ -86,12 +107,10 @@ class Lane:
         """The earliest time for the next errand, or to see that there is none; ``inf`` while a call is in flight."""
         if self._in_flight is not None:
             return math.inf
-        self._removals = deque(removal for removal in self._removals if removal.bubble.message_id is not None)
+        self._removals = deque(removal for removal in self._removals if removal.bubble.shown_id is not None)
         if not self.has_errands:
             return now
-        priority = Priority.LASTING if self._lasting else Priority.COSMETIC
-        free = self._budget.free_at(now, Cost.MESSAGE, priority)
-        return max(free, self._parked_until, self._next.not_before)
+        return self._errand_at(now, self._next)
 
     @property
     def _next(self) -> Errand:
@@ -103,6 +122,7 @@ class Lane:
     def begin(self, call: Call) -> None:
         assert self._in_flight is None, f"{call.method} begun while {self!r}"  # noqa: S101  # rule 1
         self._in_flight = call
+        self._newest_at_begin = self._newest
         self._budget.begin(call.cost)
 
     def end(self, call: Call, outcome: Outcome, now: float) -> Outcome:
@@ -112,9 +132,19 @@ class Lane:
         if isinstance(outcome, Refused) and outcome.retry_after is not None:
             self._parked_until = max(self._parked_until, now + outcome.retry_after)
             self._budget.flooded(now)
-        seen = absorb(call, outcome, max(self._newest, call.bubble.place.newest))
-        self._newest = max(self._newest, call.bubble.message_id or 0)
+        seen = absorb(call, outcome)
+        if may_be_on_screen(call, outcome):
+            self._seek(call, now)
+        self._newest = max(self._newest, call.bubble.shown_id or 0)
         return seen
+
+    def _seek(self, call: Call, now: float) -> None:
+        known = range(self._newest_at_begin + 1, self._newest + SOUGHT + 1) if self._newest_at_begin else ()
+        call.bubble.candidates = [number for number in known if number not in self._foreign]
+        if call.bubble.candidates:
+            self._lasting.appendleft(Search(call, now))
+        else:
+            call.bubble.lost = True
 
     def settle(self, errand: Errand, call: Call, outcome: Outcome, now: float) -> bool:
         """Give an errand its call's outcome; whether it is over."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import attrs
 
+from triolet.core.content import blank
 from triolet.core.cutting import Body, Cuts, Lead
-from triolet.core.forms import FORMS, FormatName, blank
+from triolet.core.forms import FORMS, FormatName
 from triolet.core.saw import EARLY, Cut, Saw
 from triolet.core.syntax import clean
 from triolet.core.tail import Mended

@@ -28,7 +28,7 @@ import trio
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
 from triolet.core.calls import NEVER_LEFT, Bubble, Call, Delivered, Outcome, Place, Refused, Unknown
 from triolet.core.content import blank
-from triolet.core.delivery import Delivery, Errand, Removal, State
+from triolet.core.delivery import Delivery, Errand, State
 from triolet.core.lane import Lane
 from triolet.core.text import Content, FormattedText, split_message
 from triolet.errors import TelegramError, TelegramOutcomeUnknown, TelegramUnreachable, TooManyRequests
@@ -147,7 +147,7 @@ class Outbox:
             log.debug("outbox.press_unanswered", problem=str(error))
 
     def _start_delivering(self, chat: _ChatLane) -> None:
-        if not chat.delivering:
+        if chat.lane.has_errands and not chat.delivering:
             chat.delivering = True
             self._nursery.start_soon(self._deliver, chat)
 
@@ -160,12 +160,19 @@ class Outbox:
         for chat in list(self._chats.values()):
             await chat.wait_idle()
 
+    def note_message(self, place: Place) -> None:
+        """Somebody has written the message that the place is an answer's to."""
+        if place.asked is not None:
+            self._lane(place).lane.note_message(place.asked)
+
     def _chat(self, bubble: Bubble) -> _ChatLane:
-        place = bubble.place
-        chat = self._chats.get(place.key.chat_id)
+        return self._lane(bubble.place)
+
+    def _lane(self, place: Place) -> _ChatLane:
+        chat = self._chats.get(place.lane)
         if chat is None:
             budget = ChatBudget.open(private=place.private, overall=self._overall)
-            chat = self._chats[place.key.chat_id] = _ChatLane(Lane(budget))
+            chat = self._chats[place.lane] = _ChatLane(Lane(budget))
         return chat
 
     def _begin(self, chat: _ChatLane, call: Call) -> _Flight:
@@ -179,6 +186,7 @@ class Outbox:
         # Frames wait for a reply as soon as only the reserve is left, in whatever chat it comes.
         saturated = self._overall.free_at(0.0, Priority.COSMETIC) == math.inf
         flight.outcome = chat.lane.end(call, outcome, trio.current_time())
+        self._start_delivering(chat)
         flight.landed.set()
         _announce(self._chats.values() if saturated else [chat])
 
@@ -212,7 +220,7 @@ class Outbox:
 
 
 def _close(errand: Errand) -> None:
-    if isinstance(errand, Removal):
+    if not isinstance(errand, Delivery):
         return
     errand.owner.unsettled -= 1
     if errand.state is not State.DELIVERED:

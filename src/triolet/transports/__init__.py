@@ -50,6 +50,10 @@ class Screen(Protocol):
         """Show a message of the bot's own, once and for good."""
         ...
 
+    def note_message(self, place: Place) -> None:
+        """Somebody has just written the message that the place is an answer's to."""
+        ...
+
     def answer_press(self, query_id: str, text: str) -> None:
         """Tell who pressed a button that it was heard; an empty text says only that."""
         ...

@@ -26,6 +26,8 @@ class GrowingAnswer:
         self._layout = self._open_layout()
         self._segments = 0
         self._draft_ids: set[int] = set()
+        self._bubbles: list[Bubble] = []
+        self._sealed: tuple[Bubble, Content] | None = None
         self._plain = False
         self._status_shown = False
         self.bubble = self._open_bubble(silent=settings.notify == "final")
@@ -60,16 +62,20 @@ class GrowingAnswer:
         for part in self._layout.advance(frame.text, complete=True):
             self._seal(part.content)
         content = marked(self._layout.live.content, mark)
-        if blank(content):
-            self._outbox.remove(self.bubble)
-        else:
-            self._outbox.commit(self.bubble, content, anew=self._settings.notify == "final")
+        anew = self._settings.notify == "final"
+        if not blank(content):
+            self._outbox.commit(self.bubble, content, anew=anew)
+            return
+        self._outbox.remove(self.bubble)
+        if self._sealed is not None and anew:  # nothing came after it, so it is what has to ring
+            self._outbox.commit(*self._sealed, anew=True)
 
     def has_draft(self, draft_id: int) -> bool:
         return draft_id in self._draft_ids
 
     def has_message(self, message_id: int) -> bool:
-        return self.bubble.message_id == message_id
+        """Whether it may be one of the answer's: of a message on its way, nobody knows the id yet."""
+        return any(bubble.shown_id in {None, message_id} for bubble in self._bubbles)
 
     def _finish_segments(self, frame: Frame) -> None:
         for segment in frame.before[self._segments :]:
@@ -82,6 +88,7 @@ class GrowingAnswer:
 
     def _seal(self, content: Content) -> None:
         self._outbox.commit(self.bubble, content)
+        self._sealed = (self.bubble, content)
         self.bubble = self._open_bubble(silent=True, replies=False)
         self._status_shown = False
 
@@ -97,4 +104,5 @@ class GrowingAnswer:
     def _open_bubble(self, *, silent: bool, replies: bool = True) -> Bubble:
         bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies)
         self._draft_ids.add(bubble.draft_id)
+        self._bubbles.append(bubble)
         return bubble

@@ -58,5 +58,8 @@ class ConsoleScreen:
     def notify(self, place: Place, message: FormattedText) -> None:
         self._terminal.write(message.text + "\n" + PROMPT)
 
+    def note_message(self, place: Place) -> None:
+        """Lines have no numbers."""
+
     def answer_press(self, query_id: str, text: str) -> None:
         """There are no buttons in a terminal."""

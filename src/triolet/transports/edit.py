@@ -30,7 +30,7 @@ async def run_edit_window(
     """Show edits until nobody can see them."""
     while True:
         content = None if _is_hidden(answer) else await frames.wait_content(until=typing.due)
-        if content is None:
+        if content is None or _is_hidden(answer):
             await trio.sleep_until(typing.due)
             await _type(outbox, answer, typing)
             continue
@@ -51,7 +51,7 @@ def _is_hidden(answer: GrowingAnswer) -> bool:
 
 def _call(answer: GrowingAnswer, content: Content, cursor: str, button: str) -> Call:
     """The first frame of a message has no cursor: its answer may get lost, and what cannot be edited stays as it is."""
-    opened = answer.bubble.message_id is not None
+    opened = answer.bubble.shown_id is not None
     return message_call(answer.bubble, followed(content, cursor) if opened else content, button=button)
 
 

@@ -94,5 +94,8 @@ class TelegramScreen:
     def notify(self, place: Place, message: FormattedText) -> None:
         self._outbox.commit(self._outbox.open_bubble(place), message)
 
+    def note_message(self, place: Place) -> None:
+        self._outbox.note_message(place)
+
     def answer_press(self, query_id: str, text: str = "") -> None:
         self._outbox.answer_press(query_id, text)
