@@ -150,12 +150,13 @@ def test_parts_of_any_text_fit(scrap: str, times: int, form: FormatName, data: s
 
 
 @pytest.mark.case("O2")
+@pytest.mark.parametrize("before", ["", "a", "ab"])
 @pytest.mark.parametrize("glyph", ["😀", "e\u0301", "👩\u200d🚀", "🇩🇪", "👍🏽", "語"])
-def test_no_character_is_cut(glyph: str) -> None:
-    source = glyph * (12_000 // len(glyph))
+def test_no_character_is_cut(glyph: str, before: str) -> None:
+    source = before + glyph * (12_000 // len(glyph))
     parts = texts(source)
     assert "".join(parts) == source
-    assert {len(part) % len(glyph) for part in parts} == {0}
+    assert {part[: len(glyph)] for part in parts[1:]} == {glyph}
     assert len(parts) == 3
 
 
@@ -353,6 +354,7 @@ PLACES = [
     ("a paragraph", ("a " * 1900).strip() + "\n\n" + "b " * 900, 3801),
     ("a line", ("a " * 1900).strip() + "\n" + "b " * 900, 3800),
     ("a sentence", "a " * 1900 + "end. " + "b " * 900, 3805),
+    ("a word that ends where the message does", "a" * 2000 + " " + "b" * 2095 + " " + "c" * 50, 4097),
     ("not a heading's end", ("a " * 1800).strip() + "\n\n# Heading\n\n" + "b " * 900, 3601),
     ("a heading is whole", "a " * 1950 + "\n\n# " + "heading " * 60 + "\n\nb", 3902),
     ("not between a marker and its text", ("a " * 1800).strip() + "\n\n- " + "b" * 3000, 3601),
@@ -402,6 +404,8 @@ def test_the_more_has_been_wasted_the_less_a_good_place_is_worth() -> None:
     frugal = saw(source).best(0.1)
     assert frugal is not None
     assert frugal.waste < 0.01
+    assert saw("a " * 1800 + "\n\nb").early(1.0) is not None
+    assert saw("a " * 1800 + "\n\nb").early(0.1) is None
 
 
 EARLY_CUTS = [

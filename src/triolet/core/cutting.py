@@ -169,12 +169,6 @@ class Cuts:
         """Whether the place is in, or at the end of, a block whose lines stay whole."""
         return any(span.name in _WHOLE_LINES and span.start < place <= span.end for span in self._spans)
 
-    def past_space(self, place: int, end: int) -> int:
-        """The place behind the white space at the place, which a message loses at its end."""
-        while place < end and self._source[place].isspace():
-            place += 1
-        return place
-
     def first_piece(self, place: int) -> str:
         """The source up to the place, with what is open there closed."""
         closers = [self._source[span.inner_end : span.end] for span in self._opened(place)]

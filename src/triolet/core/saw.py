@@ -111,12 +111,10 @@ class Saw:
             if self._fill(place) > 1:
                 high, is_short = place, False
             elif place - low < little:
-                low = place
-                break
+                return place
             else:
                 low = place
-        behind = self.cuts.past_space(low, self.end)
-        return behind if self._fill(behind) <= 1 else low
+        return low
 
 
 def _last_first(runs: Iterable[Iterator[int]]) -> Iterator[int]:
