@@ -86,11 +86,13 @@ class Conversation:
         self._at_work = False
         self._is_full = False
         self._mode: StreamMode = "auto"
+        self._shown_at: Place | None = None
 
     def post(self, task: Task) -> bool:
-        """Take the task, in order; False if too many wait already, and the user has been told, once."""
+        """Take the task, in order; False for a question if too many wait already, and the user has been told, once."""
         begun = 1 if self._at_work else 0  # what is posted first does not wait, even if its turn is yet to begin
-        if len(self._waiting) + begun > self._services.queue_limit:
+        questions = sum(isinstance(each, Question) for each in self._waiting)
+        if isinstance(task, Question) and questions + begun > self._services.queue_limit:
             self._refuse(task.place)
             return False
         self._waiting.append(task)
@@ -109,6 +111,10 @@ class Conversation:
         self._waiting = deque(task for task in self._waiting if not isinstance(task, Question))
         stopped = self._stop_turn(Ending.STOPPED, dropped_line(len(dropped)))
         return stopped, dropped
+
+    def is_shown_in(self, key: ConversationKey) -> bool:
+        """Whether its answer goes there now: where a topic is gone, that is the chat itself."""
+        return self._shown_at is not None and self._shown_at.key == key
 
     def press_stop(self, draft_id: int) -> None:
         """Stop the answer that the draft belongs to; what waits is answered. Any other draft's button does nothing."""
@@ -145,6 +151,7 @@ class Conversation:
                 await self._switch(task)
 
     async def _answer(self, question: Question) -> None:
+        self._shown_at = question.place
         button = self._issue_stop_button(question)
         transport = self._services.screen.open_transport(question.place, mode=self._mode, button=button)
         self._turn = Turn(transport, Coalescer(self._services.hide_tags))
@@ -161,7 +168,7 @@ class Conversation:
         try:
             await run_turn(self._turn, ask, record)
         finally:
-            self._turn = None
+            self._turn = self._shown_at = None
             self._services.buttons.revoke(button)
 
     def _issue_stop_button(self, question: Question) -> str:

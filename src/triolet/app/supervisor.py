@@ -117,9 +117,14 @@ class Supervisor:
 
     def _stop_pressed(self, pressed: StopPressed) -> None:
         # A draft lives in a private chat, whose id is the user's: the only one who can press its button.
-        conversation = self._conversations.get(pressed.key)
+        conversation = self._find(pressed.key)
         if conversation is not None and self._access.admits(pressed.key.chat_id):
             conversation.press_stop(pressed.draft_id)
+
+    def _find(self, key: ConversationKey) -> Conversation | None:
+        """The conversation of a chat or topic, or else the one whose answer is shown there."""
+        strays = (each for each in self._conversations.values() if each.is_shown_in(key))
+        return self._conversations.get(key) or next(strays, None)
 
     def _button_pressed(self, pressed: ButtonPressed) -> None:
         found = self._services.buttons.redeem(
@@ -156,7 +161,7 @@ class Supervisor:
 
     def _stop(self, place: Place, *, quiet: bool = False) -> list[int]:
         """Stop the answer and drop what waits; returns the update ids of what was dropped."""
-        conversation = self._conversations.get(place.key)
+        conversation = self._find(place.key)
         stopped, dropped = conversation.stop() if conversation is not None else (False, [])
         if not stopped and dropped:
             self._notify(place, f"⏹ {dropped_line(len(dropped))}")

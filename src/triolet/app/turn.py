@@ -20,7 +20,7 @@ import attrs
 import structlog
 import trio
 
-from triolet.core.coalescer import Coalescer
+from triolet.core.coalescer import Coalescer, Frame
 from triolet.core.conversation import Ending
 from triolet.core.ending import mark_of
 from triolet.core.events import Batch
@@ -31,6 +31,9 @@ from triolet.transports.latest import Latest
 log = structlog.get_logger()
 
 COMMIT_SECONDS = 2.0
+
+INTERNAL = "an internal error"
+"""What the chat is told of a mistake of ours."""
 
 Ask: TypeAlias = Callable[[Callable[[Batch], None]], Awaitable[None]]
 """Asks the model, and emits what it says; raises `ProviderError`."""
@@ -74,7 +77,7 @@ async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
                 nursery.start_soon(_run_transport, turn, latest, window)
     except* Exception as problem:  # the one place: a mistake of ours ends this turn, visibly, and no other
         log.exception("turn.failed", exc_info=problem)
-        turn.ending, turn.detail = Ending.FAILED, "an internal error"
+        turn.ending, turn.detail = Ending.FAILED, INTERNAL
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + COMMIT_SECONDS) as commit:
             await _commit(turn, record)
@@ -115,8 +118,9 @@ async def _commit(turn: Turn, record: Record) -> None:
     mark = mark_of(turn.ending or Ending.SHUTDOWN, turn.detail, answered=said)
     try:
         turn.transport.commit(turn.coalescer.finish(), mark)
-    except Exception:
-        log.exception("turn.not_shown")  # the turn is recorded all the same, or it would fail again at every start
+    except Exception:  # a mistake of ours: the turn is recorded all the same, or it would come again at every start
+        log.exception("turn.not_shown")
+        turn.transport.commit(Frame("", turn.coalescer.revision), mark_of(Ending.FAILED, INTERNAL, answered=True))
     try:
         await record(turn)
     except StartError as problem:  # the answer is on its way all the same, and the other chats go on

@@ -117,7 +117,10 @@ class Call:
         return bool(self.params.get("entities") or "rich_message" in self.params)
 
 
-_FINAL = ("chat not found", "not enough rights", "no write access", "chat_write_forbidden", "chat_restricted")
+_FINAL = (
+    *("chat not found", "not enough rights", "no write access", "chat_write_forbidden", "chat_restricted"),
+    *("message can't be edited", "there is no text in the message to edit"),
+)
 
 
 @attrs.frozen
@@ -202,7 +205,7 @@ def search_call(lost: Call) -> Call:
 
 
 def delete_call(bubble: Bubble) -> Call:
-    params = {"chat_id": bubble.place.key.chat_id, "message_id": bubble.target}
+    params = {"chat_id": bubble.place.key.chat_id, "message_id": bubble.shown_id}
     return Call("deleteMessage", params, Cost.MESSAGE, bubble)
 
 
@@ -236,6 +239,7 @@ def _note_sent(call: Call, outcome: Outcome) -> None:
         found = outcome.result.get("message_id") if isinstance(outcome.result, dict) else None
         call.bubble.message_id = found if type(found) is int else None
         call.bubble.home = call.params["chat_id"]
+        call.bubble.lost = False
 
 
 def may_be_on_screen(call: Call, outcome: Outcome) -> bool:
@@ -252,13 +256,15 @@ def _note_probed(bubble: Bubble, outcome: Outcome) -> None:
         bubble.lost = not bubble.candidates
 
 
-_NOT_THERE = ("message to edit not found", "message can't be edited", "there is no text in the message to edit")
+_GONE = "message to edit not found"
+_UNEDITABLE = ("message can't be edited", "there is no text in the message to edit")
 
 
 def _is_not_there(refusal: Refused) -> bool:
-    return any(words in refusal.description for words in _NOT_THERE)
+    """Whether no message of ours is where a lost one was looked for."""
+    return any(words in refusal.description for words in (_GONE, *_UNEDITABLE))
 
 
 def is_gone(call: Call, refusal: Refused) -> bool:
     """Whether the message that the call edits is not there any more."""
-    return call.method == "editMessageText" and _is_not_there(refusal)
+    return call.method == "editMessageText" and _GONE in refusal.description

@@ -250,7 +250,7 @@ class Search(Errand):
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
         if not self.bubble.candidates:
             self._end(State.DEAD, "it is nowhere")
-        elif not is_gone(call, refusal) and not self._repeats_refused(refusal, now):
+        elif call.params["message_id"] == self.bubble.target and not self._repeats_refused(refusal, now):
             self._end(State.DEAD, refusal.description)
         return []
 

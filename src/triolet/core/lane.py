@@ -107,7 +107,7 @@ class Lane:
         """The earliest time for the next errand, or to see that there is none; ``inf`` while a call is in flight."""
         if self._in_flight is not None:
             return math.inf
-        self._removals = deque(removal for removal in self._removals if removal.bubble.shown_id is not None)
+        self._removals = deque(each for each in self._removals if each.bubble.target is not None)
         if not self.has_errands:
             return now
         return self._errand_at(now, self._next)

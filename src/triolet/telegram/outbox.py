@@ -37,6 +37,9 @@ from triolet.telegram.client import CALL_TIMEOUT, DRAFT_TIMEOUT, BotApi
 log = structlog.get_logger()
 
 
+MAX_PRESSES = 8
+"""Answers to pressed buttons that are on their way at once."""
+
 _UNDER_WAY = Unknown("the call is under way")
 
 
@@ -83,6 +86,7 @@ class Outbox:
         self._next_draft_id = first_draft_id
         self._overall = open_overall()
         self._chats: dict[int, _ChatLane] = {}
+        self._presses = 0
 
     def open_bubble(self, place: Place, *, silent: bool = False, replies: bool = True) -> Bubble:
         """A message to be; its draft id is used for no other. ``silent`` and ``replies`` are `Bubble`'s."""
@@ -138,13 +142,17 @@ class Outbox:
     def answer_press(self, query_id: str, text: str = "") -> None:
         """Tell who pressed a button that it was heard, with a line of text or without."""
         params = {"callback_query_id": query_id} | ({"text": text} if text else {})
-        self._nursery.start_soon(self._answer_press, params)
+        if self._presses < MAX_PRESSES:  # who presses faster than that needs no answer to each
+            self._presses += 1
+            self._nursery.start_soon(self._answer_press, params)
 
     async def _answer_press(self, params: dict[str, str]) -> None:
         try:
             await self._api.call("answerCallbackQuery", params)
         except (TelegramError, TelegramUnreachable, TelegramOutcomeUnknown) as error:
             log.debug("outbox.press_unanswered", problem=str(error))
+        finally:
+            self._presses -= 1
 
     def _start_delivering(self, chat: _ChatLane) -> None:
         if chat.lane.has_errands and not chat.delivering:
