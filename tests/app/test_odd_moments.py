@@ -14,7 +14,6 @@ from triolet.app.supervisor import HELP
 from triolet.config import StoreSettings, StreamingSettings
 from triolet.core.delivery import SENT_AGAIN
 from triolet.core.events import ToolEnded, ToolStarted
-from triolet.core.layout import Layout, Part
 from triolet.core.ports import ModelRequest
 from triolet.emulator import Fault, Limits, Refuse, Reset
 from triolet.providers.scripted import Hang, Pause, Say, Step, events
@@ -135,22 +134,3 @@ async def test_tool_line_whose_sending_was_uncertain_goes_too(autojump_clock: ob
         scene.server.say(ADA, "Hello")
         await rest(60)
         assert scene.bot_messages() == ["That is all"]
-
-
-class _Mistaken(Layout):
-    """Fails where the answer ends, as a mistake of ours would."""
-
-    def advance(self, text: str, *, complete: bool = False) -> list[Part]:
-        if complete and "poison" in text:
-            raise RuntimeError("a mistake of ours")
-        return super().advance(text, complete=complete)
-
-
-async def test_mistake_at_the_commit_ends_its_turn_and_no_other(
-    autojump_clock: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("triolet.transports.answer.Layout", _Mistaken)
-    async with open_scene(Say.text("poison"), Pause(1.0)) as scene:
-        assert await scene.ask() == "⚠ broken off · an internal error"
-        assert await scene.ask("still there?") == "⚠ broken off · an internal error"
-        assert scene.server.telegram.updates.pending == []

@@ -132,3 +132,23 @@ async def test_hanging_store_holds_up_nothing_for_more_than_two_seconds(
     assert trio.current_time() == 5.0
     assert stage.log == ["commit 'one two three' ''"]
     assert [event["event"] for event in captured_log] == ["turn.not_recorded"]
+
+
+class _MistakenTransport(RecordingTransport):
+    """Fails where the answer ends, as a mistake of ours would."""
+
+    def commit(self, frame: Frame, mark: str) -> None:
+        if "two" in frame.text:
+            raise RuntimeError("a mistake of ours")
+        super().commit(frame, mark)
+
+
+async def test_mistake_at_the_commit_is_told_and_the_turn_recorded(
+    autojump_clock: object, captured_log: list[structlog.typing.EventDict]
+) -> None:
+    """Or its question would come again at every start, and end the bot each time."""
+    stage = Stage()
+    stage.turn.transport = _MistakenTransport(stage.log)
+    await stage.run(speak)
+    assert stage.log == ["commit '' '⚠ broken off · an internal error'", "recorded complete"]
+    assert [event["event"] for event in captured_log] == ["turn.not_shown"]
