@@ -156,7 +156,6 @@ UNTESTED: Final = {
     "app/conversation.py",
     "app/model.py",
     "app/service.py",
-    "app/supervisor.py",
     "emulator/dispatch.py",
     "emulator/drafts.py",
     "emulator/markup.py",

@@ -128,7 +128,13 @@ async def test_new_is_heard_however_much_waits(autojump_clock: object) -> None:
 
 @pytest.mark.case("F6", "C1")
 async def test_tool_line_whose_sending_was_uncertain_goes_too(autojump_clock: object) -> None:
-    steps = [Say.text("That is all"), Pause(2.0), events(ToolStarted("1", "save")), Pause(0.2), events(ToolEnded("1"))]
+    steps: list[Step] = [
+        Say.text("That is all"),
+        Pause(2.0),
+        events(ToolStarted("1", "save")),
+        Pause(0.2),
+        events(ToolEnded("1")),
+    ]
     async with open_scene(*steps, settings=scene_settings(streaming=FIRST)) as scene:
         scene.telegram.add_fault(Fault(method="sendMessage", skip=1, action=Reset(carried_out=True)))
         scene.server.say(ADA, "Hello")
