@@ -56,8 +56,9 @@ def looks(draw: st.DrawFn) -> Look:
 
 
 def faults() -> st.SearchStrategy[list[Fault]]:
-    fault = st.builds(Fault, method=METHODS, skip=st.integers(0, 6), times=st.integers(1, 3), action=ACTIONS)
-    return st.lists(fault, max_size=3)
+    """No more refusals than half a minute of patience bears."""
+    fault = st.builds(Fault, method=METHODS, skip=st.integers(0, 6), times=st.integers(1, 2), action=ACTIONS)
+    return st.lists(fault, max_size=2)
 
 
 def spoken(text: str, seed: int) -> Iterator[Step]:
