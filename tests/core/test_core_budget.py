@@ -542,6 +542,16 @@ def test_a_flood_slows_every_kind_of_frame_and_nothing_that_stays(
     assert drain(other, cost, Priority.LASTING, 7.0) == drain(fresh, cost, Priority.LASTING, 7.0)
 
 
+@pytest.mark.parametrize(("private", "distance"), [(True, 4.0), (False, 12.0)])
+def test_what_is_cosmetic_takes_no_place_of_any_frame_of_a_slowed_chat(private: bool, distance: float) -> None:
+    """Twice as far apart as the frames that are called least often, whichever its own allowance is."""
+    budget = ChatBudget.open(private=private, overall=open_overall())
+    budget.flooded(0.0)
+    budget.begin(Cost.DRAFT)
+    budget.end(Cost.DRAFT, 10.0)
+    assert [budget.free_at(10.0, cost, Priority.COSMETIC) for cost in Cost] == [10.0 + distance] * 2
+
+
 def test_what_stays_counts_as_the_last_call_of_a_slowed_chat() -> None:
     budget = ChatBudget.open(private=True, overall=open_overall())
     budget.flooded(0.0)

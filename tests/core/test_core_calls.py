@@ -14,7 +14,6 @@ from triolet.core.budget import Cost
 from triolet.core.calls import (
     CAPABILITY_CODES,
     NEVER_LEFT,
-    PROBED,
     Bubble,
     Call,
     Delivered,
@@ -26,11 +25,13 @@ from triolet.core.calls import (
     delete_call,
     draft_call,
     is_gone,
+    may_be_on_screen,
     message_call,
+    search_call,
     typing_call,
 )
 from triolet.core.conversation import ConversationKey
-from triolet.core.text import FormattedText, RichText, italic
+from triolet.core.text import Content, FormattedText, RichText, italic
 
 PREVIEW = {"link_preview_options": {"is_disabled": True}}
 REPLY = {"reply_parameters": {"message_id": 9, "allow_sending_without_reply": True}}
@@ -133,6 +134,16 @@ CALLS: list[tuple[Call, str, dict[str, Any]]] = [
         {"chat_id": -100, "message_id": 8, "text": "hello"} | PREVIEW | STOP,
     ),
     (
+        message_call(bubble(group(), 8, home=-100), HELLO),
+        "editMessageText",
+        {"chat_id": -100, "message_id": 8, "text": "hello"} | PREVIEW,
+    ),
+    (
+        message_call(bubble(group(), 8, home=-99), HELLO),
+        "sendMessage",
+        {"chat_id": -100, "text": "hello"} | PREVIEW | REPLY,
+    ),
+    (
         message_call(sought(12, 13), HELLO),
         "editMessageText",
         {"chat_id": 3, "message_id": 12, "text": "hello"} | PREVIEW,
@@ -160,9 +171,31 @@ def test_thread_zero_is_a_thread() -> None:
     assert private(0).params == {"chat_id": 3, "message_thread_id": 0}
 
 
-@pytest.mark.parametrize(("asked", "newest"), [(None, 0), (9, 9)])
-def test_no_message_of_an_answer_is_older_than_its_question(asked: int | None, newest: int) -> None:
-    assert Place(ConversationKey(3), private=True, asked=asked).newest == newest
+# A message that a send may have made: how it was sent, and what is shown at the first id that it may have.
+SEARCHES: list[tuple[Bubble, Content, dict[str, Any]]] = [
+    (bubble(), HELLO, {"chat_id": 3, "text": "hello"} | PREVIEW),
+    (bubble(private(5), silent=True), italic("hello"), {"chat_id": 3} | ITALIC | PREVIEW),
+    (bubble(group()), HELLO, {"chat_id": -100, "text": "hello"} | PREVIEW),
+    (bubble(group(5, forum=True), silent=True), RICH, {"chat_id": -100} | HTML),
+]
+
+
+@pytest.mark.parametrize(("target", "content", "shown"), SEARCHES)
+def test_what_is_shown_where_a_message_may_be(target: Bubble, content: Content, shown: dict[str, Any]) -> None:
+    """All that it was to show, its button as well, and nothing that only a send can say."""
+    lost = message_call(target, content, button="n1")
+    call = search_call(attrs.evolve(lost, bubble=attrs.evolve(target, candidates=[12, 13])))
+    assert (call.method, call.params) == ("editMessageText", shown | STOP | {"message_id": 12})
+    assert (call.sends, call.cost) == (False, Cost.MESSAGE)
+
+
+def test_a_search_is_about_the_lost_message_and_goes_where_its_chat_is_now() -> None:
+    target = bubble(group())
+    lost = message_call(target, HELLO)
+    target.candidates = [12, 13]
+    target.place.mend(UPGRADED)
+    assert search_call(lost).bubble is target
+    assert search_call(lost).params["chat_id"] == -200
 
 
 def test_bubbles_are_told_apart_by_identity() -> None:
@@ -172,9 +205,29 @@ def test_bubbles_are_told_apart_by_identity() -> None:
 
 def test_a_new_bubble_is_nowhere_yet() -> None:
     new = Bubble(private(), draft_id=4)
-    assert (new.message_id, new.target, new.candidates, new.lost, new.unsettled) == (None, None, [], False, 0)
+    assert (new.message_id, new.home, new.candidates, new.lost, new.unsettled) == (None, None, [], False, 0)
+    assert (new.shown_id, new.target) == (None, None)
     assert (new.silent, new.replies) == (False, True)
     assert Delivered().result is True, "what most methods return"
+
+
+# Its id, the chat of that id, and the ids that it may have; which one is its message's, and which one an edit goes to.
+IDS: list[tuple[int | None, int | None, list[int], int | None, int | None]] = [
+    (8, None, [], 8, 8),
+    (8, -100, [], 8, 8),
+    (8, -99, [], None, None),
+    (None, -100, [], None, None),
+    (None, None, [12, 13], None, 12),
+    (8, -99, [12, 13], None, 12),
+]
+
+
+@pytest.mark.parametrize(("message_id", "home", "candidates", "shown_id", "target"), IDS)
+def test_an_id_is_one_of_its_chat(
+    message_id: int | None, home: int | None, candidates: list[int], shown_id: int | None, target: int | None
+) -> None:
+    found = bubble(group(), message_id, home=home, candidates=candidates)
+    assert (found.shown_id, found.target) == (shown_id, target)
 
 
 def test_what_the_next_draft_would_meet_too() -> None:
@@ -211,6 +264,7 @@ def test_what_a_refusal_says(refusal: Refused, unreachable: bool, final: bool) -
 UPGRADED = Refused(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to=-200)
 NO_TOPIC = Refused(400, "Bad Request: message thread not found")
 NO_QUESTION = Refused(400, "Bad Request: message to be replied not found")
+SUPERGROUP = Place(ConversationKey(-200), private=False, asked=9)
 
 MENDED: list[tuple[str, Place, Refused, bool, Place]] = [
     (
@@ -218,7 +272,7 @@ MENDED: list[tuple[str, Place, Refused, bool, Place]] = [
         group(),
         UPGRADED,
         True,
-        Place(ConversationKey(-200), private=False, asked=9),
+        SUPERGROUP,
     ),
     (
         "its topics stay",
@@ -227,6 +281,7 @@ MENDED: list[tuple[str, Place, Refused, bool, Place]] = [
         True,
         Place(ConversationKey(-200, 5), private=False, asked=9, forum=True),
     ),
+    ("the group was one before", SUPERGROUP, UPGRADED, False, SUPERGROUP),
     ("the topic is gone", group(5), NO_TOPIC, True, Place(ConversationKey(-100), private=False)),
     (
         "the topic was deleted",
@@ -263,6 +318,7 @@ def test_a_place_is_mended(place: Place, refusal: Refused, mended: bool, after: 
     found = Place(place.key, private=place.private, asked=place.asked, forum=place.forum)
     assert found.mend(refusal) is mended
     assert (found.key, found.private, found.asked, found.forum) == (after.key, after.private, after.asked, after.forum)
+    assert found.lane == place.key.chat_id, "its messages keep one order"
 
 
 def test_a_place_is_mended_for_all_messages_of_its_answer() -> None:
@@ -285,32 +341,52 @@ UNSENT = Refused(NEVER_LEFT, "no connection")
 LOST = Unknown("no answer")
 SENT = Delivered({"message_id": 8})
 
-# The outcome of a send when 20 is the newest id that is known; the message's id, and those that it may have.
-SENDS: list[tuple[Outcome, int | None, list[int]]] = [
-    (SENT, 8, []),
-    (Delivered({"message_id": 0}), 0, []),
-    (Delivered(), None, [21, 22, 23]),
-    (Delivered({}), None, [21, 22, 23]),
-    (Delivered([8]), None, [21, 22, 23]),
-    (Delivered({"message_id": "8"}), None, [21, 22, 23]),
-    (Delivered({"message_id": True}), None, [21, 22, 23]),
-    (LOST, None, [21, 22, 23]),
-    (FLOOD, None, []),
-    (UNSENT, None, []),
-    (FORBIDDEN, None, []),
-    (GONE, None, []),
-    (UNEDITABLE, None, []),
+# The outcome of a send; the message's id, and whether it may be on screen under an id that nobody knows.
+SENDS: list[tuple[Outcome, int | None, bool]] = [
+    (SENT, 8, False),
+    (Delivered({"message_id": 0}), 0, False),
+    (Delivered(), None, True),
+    (Delivered({}), None, True),
+    (Delivered([8]), None, True),
+    (Delivered({"message_id": "8"}), None, True),
+    (Delivered({"message_id": True}), None, True),
+    (LOST, None, True),
+    (FLOOD, None, False),
+    (UNSENT, None, False),
+    (FORBIDDEN, None, False),
+    (GONE, None, False),
+    (UNEDITABLE, None, False),
 ]
 
 
 @pytest.mark.parametrize("content", [HELLO, RICH])
-@pytest.mark.parametrize(("outcome", "message_id", "candidates"), SENDS)
+@pytest.mark.parametrize(("outcome", "message_id", "is_unknown"), SENDS)
 def test_what_a_send_s_outcome_tells(
-    content: FormattedText | RichText, outcome: Outcome, message_id: int | None, candidates: list[int]
+    content: Content, outcome: Outcome, message_id: int | None, is_unknown: bool
 ) -> None:
     target = bubble()
-    assert absorb(message_call(target, content), outcome, newest=20) == outcome
-    assert (target.message_id, target.candidates, target.lost) == (message_id, candidates, False)
+    call = message_call(target, content)
+    assert absorb(call, outcome) == outcome
+    assert (target.message_id, target.shown_id, target.candidates, target.lost) == (message_id, message_id, [], False)
+    assert target.home == (3 if isinstance(outcome, Delivered) else None)
+    assert may_be_on_screen(call, outcome) is is_unknown
+
+
+@pytest.mark.parametrize("outcome", [Delivered(), LOST, GONE, FLOOD])
+@pytest.mark.parametrize("make", [lambda target: draft_call(target, HELLO), typing_call])
+def test_no_other_call_makes_a_message(make: Callable[[Bubble], Call], outcome: Outcome) -> None:
+    assert not may_be_on_screen(make(bubble()), outcome)
+
+
+def test_a_message_has_its_id_where_it_was_sent() -> None:
+    """Not where its chat has moved to while it was on its way: there it is sent anew."""
+    target = bubble(group())
+    call = message_call(target, HELLO)
+    target.place.mend(UPGRADED)
+    absorb(call, SENT)
+    assert (target.message_id, target.home, target.shown_id) == (8, -100, None)
+    absorb(message_call(target, HELLO), Delivered({"message_id": 2}))
+    assert (target.message_id, target.home, target.shown_id) == (2, -200, 2)
 
 
 # An edit's outcome; how its owner sees it; and the message's id.
@@ -333,8 +409,9 @@ EDITS: list[tuple[Outcome, Outcome, int | None]] = [
 def test_what_an_edit_s_outcome_tells(outcome: Outcome, seen: Outcome, after: int | None) -> None:
     target = bubble(message_id=5)
     call = message_call(target, HELLO)
-    assert absorb(call, outcome, newest=20) == seen
+    assert absorb(call, outcome) == seen
     assert (target.message_id, target.candidates, target.lost) == (after, [], False)
+    assert not may_be_on_screen(call, outcome)
     assert (isinstance(seen, Refused) and is_gone(call, seen)) == (after is None)
 
 
@@ -359,8 +436,11 @@ def test_what_a_probe_s_outcome_tells(
     target: Bubble, outcome: Outcome, seen: Outcome, message_id: int | None, candidates: list[int], lost: bool
 ) -> None:
     target = sought(*target.candidates)
-    assert absorb(message_call(target, HELLO), outcome, newest=20) == seen
+    call = message_call(target, HELLO)
+    assert absorb(call, outcome) == seen
     assert (target.message_id, target.candidates, target.lost) == (message_id, candidates, lost)
+    assert target.home == (None if message_id is None else 3)
+    assert not may_be_on_screen(call, outcome), "it is sought already"
 
 
 @pytest.mark.parametrize("outcome", [Delivered(), SENT, LOST, GONE, FLOOD, UNSENT])
@@ -370,23 +450,23 @@ def test_other_calls_tell_nothing_of_a_message(
     make: Callable[[Bubble], Call], outcome: Outcome, message_id: int | None, candidates: list[int]
 ) -> None:
     target = bubble(message_id=message_id, candidates=list(candidates))
-    assert absorb(make(target), outcome, newest=20) == outcome
+    assert absorb(make(target), outcome) == outcome
     assert (target.message_id, target.candidates, target.lost) == (message_id, candidates, False)
 
 
 def test_what_was_lost_stays_lost() -> None:
     """It may come to light all the same, whatever is sent after it."""
     target = sought(23)
-    absorb(message_call(target, HELLO), GONE, newest=20)
-    absorb(message_call(target, HELLO), SENT, newest=20)
+    absorb(message_call(target, HELLO), GONE)
+    absorb(message_call(target, HELLO), SENT)
     assert (target.message_id, target.candidates, target.lost) == (8, [], True)
 
 
-def test_a_second_send_is_sought_behind_the_first() -> None:
-    target = sought(21)
-    absorb(message_call(target, HELLO), GONE, newest=20)
-    absorb(message_call(target, HELLO), LOST, newest=40)
-    assert (target.target, target.candidates) == (41, [41, 42, 43])
+def test_what_is_found_in_another_chat_than_an_older_message_has_its_id_there() -> None:
+    target = bubble(group(), 8, home=-99, candidates=[21, 22])
+    absorb(message_call(target, HELLO), GONE)
+    absorb(message_call(target, HELLO), Delivered())
+    assert (target.shown_id, target.home) == (22, -100)
 
 
 # A mended place, whatever the call was about; and the same place after any other outcome.
@@ -410,29 +490,33 @@ def test_a_place_is_mended_by_the_outcome_of_any_call(
 ) -> None:
     target = bubble(group(5), message_id)
     before = attrs.astuple(target.place)
-    seen = absorb(make(target), outcome, newest=20)
+    seen = absorb(make(target), outcome)
     assert (isinstance(seen, Refused) and seen.mended) == mended
     assert (attrs.astuple(target.place) != before) == mended
     if isinstance(outcome, Refused):
         assert seen == attrs.evolve(outcome, mended=mended)
 
 
-@given(newest=st.integers(0, 99), at=st.none() | st.integers(1, 9), outcomes=st.lists(st.sampled_from([LOST, FLOOD])))
+@given(
+    candidates=st.lists(st.integers(1, 99), min_size=1, max_size=5, unique=True),
+    at=st.integers(0, 5),
+    outcomes=st.lists(st.sampled_from([LOST, FLOOD])),
+)
 def test_a_message_is_found_where_it_is_or_known_to_be_lost(
-    newest: int, at: int | None, outcomes: list[Outcome]
+    candidates: list[int], at: int, outcomes: list[Outcome]
 ) -> None:
     """Every id is asked for once, but for calls that tell nothing."""
-    target = bubble()
-    absorb(message_call(target, HELLO), LOST, newest)
-    asked = []
+    target = sought(*candidates)
+    asked: list[int] = []
     while target.candidates:
         call = message_call(target, HELLO)
         if outcomes:
-            absorb(call, outcomes.pop(), newest)
+            absorb(call, outcomes.pop())
             assert message_call(target, HELLO) == call
             continue
-        asked.append(call.params["message_id"] - newest)
-        absorb(call, Delivered() if asked[-1] == at else GONE, newest)
-    found = at is not None and at <= PROBED
-    assert (target.message_id, target.lost) == ((newest + at if at and found else None), not found)
-    assert asked == [1, 2, 3][: at if found else None]
+        asked.append(call.params["message_id"])
+        assert len(asked) <= len(candidates)
+        absorb(call, Delivered() if len(asked) > at else GONE)
+    found = at < len(candidates)
+    assert (target.message_id, target.lost) == ((candidates[at] if found else None), not found)
+    assert asked == candidates[: at + 1]

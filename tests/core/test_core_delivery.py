@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -22,18 +22,21 @@ from triolet.core.calls import (
     Refused,
     Unknown,
     absorb,
+    may_be_on_screen,
     message_call,
 )
 from triolet.core.conversation import ConversationKey
 from triolet.core.delivery import (
+    BELOW,
     MAX_REFUSED,
     MAX_UNKNOWN,
-    PROBE_AFTER,
+    SEARCH_AFTER,
     SENDING_AGAIN,
     SENT_AGAIN,
     Delivery,
     Errand,
     Removal,
+    Search,
     State,
 )
 from triolet.core.lane import Lane
@@ -44,8 +47,8 @@ RICH = RichText("<p>hello</p>", "hello")
 COPY = f"*hello\n\n{SENT_AGAIN}"
 LINE = f"*{SENDING_AGAIN.text}"
 """What a lost message is sent as, until the sending of that is confirmed."""
-NEWEST = 20
-"""The highest id that is known in the chat; a message that may have been sent is sought at 21, 22 and 23."""
+PLACES = (21, 22, 23)
+"""Where a message is sought that may have been sent."""
 
 
 def place() -> Place:
@@ -89,21 +92,28 @@ class Step:
     following: tuple[str, ...] = ()
 
 
-def walk(errand: Errand, steps: Iterable[Step]) -> list[Step]:
-    """The steps as they went."""
+def walk(errand: Errand, steps: Iterable[Step], places: Sequence[int] = PLACES) -> list[Step]:
+    """The steps as they went; a search goes before what it is for, as in a lane."""
     found = []
+    waiting = [errand]
     for step in steps:
-        assert errand.state is State.WAITING
-        call = errand.next_call()
-        following = errand.settle(call, absorb(call, step.outcome, NEWEST), step.now)
+        current = waiting[-1]
+        call = current.next_call()
+        seen = absorb(call, step.outcome)
+        if may_be_on_screen(call, seen):
+            call.bubble.candidates, call.bubble.lost = [*places], call.bubble.lost or not places
+            waiting += [Search(call, step.now)] if places else []
+        following = current.settle(call, seen, step.now)
+        if current.state is not State.WAITING:
+            waiting.remove(current)
         found.append(
             attrs.evolve(
                 step,
                 call=name_of(call),
                 shows=sight_of(call),
-                state=errand.state,
-                not_before=errand.not_before,
-                reason=errand.reason,
+                state=current.state,
+                not_before=current.not_before,
+                reason=current.reason,
                 following=tuple(
                     f"{name_of(next_call := later.next_call())} {sight_of(next_call)}" for later in following
                 ),
@@ -131,21 +141,34 @@ WAITING, DELIVERED, UNCERTAIN, DEAD = State.WAITING, State.DELIVERED, State.UNCE
 Way: TypeAlias = tuple[str, int | None, list[Step]]
 
 
-def lost(call: str, shows: str = "hello", now: float = 1.0) -> list[Step]:
+NOWHERE = "it is nowhere"
+
+
+def lost(shows: str = "hello", now: float = 1.0, not_before: float = 0.0) -> list[Step]:
     """A send, and what makes it known to be lost."""
     later = now + 2.0
-    places = (Step(f"edit {message_id}", later, GONE, WAITING, later, shows) for message_id in (21, 22, 23))
-    return [Step(call, now, LOST, WAITING, later, shows), *places]
+    return [
+        Step("send", now, LOST, WAITING, not_before, shows),
+        *(Step(f"edit {message_id}", later, GONE, WAITING, later, shows) for message_id in (21, 22)),
+        Step("edit 23", later, GONE, DEAD, later, shows, NOWHERE),
+    ]
 
 
-BACK_OFFS = (1, 2, 4, 8, 16, 30, 30, 30)
+BACK_OFFS = (1, 2, 4, 8, 16)
 """The waits before the repetitions of what is refused for no known reason."""
+
+LONG_BACK_OFFS = (*BACK_OFFS, *[30] * (MAX_UNKNOWN - 1 - len(BACK_OFFS)))
+"""The waits before the repetitions of what never becomes known."""
 
 # A plain message that nothing hinders
 
 WAYS: list[Way] = [
     ("sent", None, [Step("send", 1, SENT, DELIVERED)]),
-    ("sent, with no word of its id", None, [Step("send", 1, OK, DELIVERED)]),
+    (
+        "sent, with no word of its id",
+        None,
+        [Step("send", 1, OK, DELIVERED), Step("edit 21", 3, NOT_MODIFIED, DELIVERED, 3)],
+    ),
     ("edited", 5, [Step("edit 5", 1, OK, DELIVERED)]),
     ("nothing to change", 5, [Step("edit 5", 1, NOT_MODIFIED, DELIVERED)]),
     ("nobody sees it", None, [Step("send", 1, FORBIDDEN, DEAD, reason=FORBIDDEN.description)]),
@@ -215,85 +238,90 @@ WAYS: list[Way] = [
 # A send that may have worked
 
 SOUGHT: list[Way] = [
-    ("found", None, [Step("send", 1, LOST, WAITING, 3), Step("edit 21", 3, OK, DELIVERED, 3)]),
+    (
+        "found",
+        None,
+        [
+            Step("send", 1, LOST, WAITING),
+            Step("edit 21", 3, OK, DELIVERED, 3),
+            Step("edit 21", 3, NOT_MODIFIED, DELIVERED),
+        ],
+    ),
     (
         "found at the last place, where it is as it should be",
         None,
         [
-            Step("send", 1, LOST, WAITING, 3),
-            Step("edit 21", 3, UNEDITABLE, WAITING, 3),
-            Step("edit 22", 4, GONE, WAITING, 3),
+            *lost()[:-1],
             Step("edit 23", 5, NOT_MODIFIED, DELIVERED, 3),
+            Step("edit 23", 5, NOT_MODIFIED, DELIVERED),
         ],
     ),
     (
         "found nowhere, so a line is sent, and edited into a copy",
         None,
-        [
-            *lost("send"),
-            Step("send", 4, SENT, WAITING, 3, LINE),
-            Step("edit 21", 4, OK, DELIVERED, 3, COPY),
-        ],
+        [*lost(), Step("send", 4, SENT, WAITING, 0, LINE), Step("edit 21", 4, OK, DELIVERED, 0, COPY)],
     ),
     (
         "the line is found",
         None,
         [
-            *lost("send"),
-            Step("send", 4, LOST, WAITING, 6, LINE),
+            *lost(),
+            Step("send", 4, LOST, WAITING, 5, LINE),
             Step("edit 21", 6, GONE, WAITING, 6, LINE),
-            Step("edit 22", 6, NOT_MODIFIED, WAITING, 6, LINE),
-            Step("edit 22", 6, LOST, WAITING, 7, COPY),
-            Step("edit 22", 7, OK, DELIVERED, 7, COPY),
+            Step("edit 22", 6, NOT_MODIFIED, DELIVERED, 6, LINE),
+            Step("edit 22", 6, NOT_MODIFIED, WAITING, 5, LINE),
+            Step("edit 22", 6, LOST, WAITING, 8, COPY),
+            Step("edit 22", 8, OK, DELIVERED, 8, COPY),
         ],
     ),
     (
         "the line is lost too, so another is sent, ever later",
         None,
         [
-            *lost("send"),
-            Step("send", 4, LOST, WAITING, 6, LINE),
-            *(Step(f"edit {place}", 6, GONE, WAITING, 6, LINE) for place in (21, 22)),
-            Step("edit 23", 6, GONE, WAITING, 7, LINE),
-            Step("send", 7, LOST, WAITING, 9, LINE),
-            *(Step(f"edit {place}", 9, GONE, WAITING, 9, LINE) for place in (21, 22)),
-            Step("edit 23", 9, GONE, WAITING, 11, LINE),
-            Step("send", 11, SENT, WAITING, 11, LINE),
-            Step("edit 21", 11, OK, DELIVERED, 11, COPY),
+            *lost(),
+            *lost(LINE, 4.0, 5.0),
+            *lost(LINE, 7.0, 9.0),
+            *lost(LINE, 10.0, 14.0),
+            Step("send", 14, SENT, WAITING, 14, LINE),
+            Step("edit 21", 14, OK, DELIVERED, 14, COPY),
+        ],
+    ),
+    (
+        "a line is sent with no word of its id",
+        None,
+        [
+            *lost(),
+            Step("send", 4, OK, WAITING, 0, LINE),
+            Step("edit 21", 6, NOT_MODIFIED, DELIVERED, 6, LINE),
+            Step("edit 21", 6, OK, DELIVERED, 0, COPY),
         ],
     ),
     (
         "a line that was not sent is sent again",
         None,
         [
-            *lost("send"),
+            *lost(),
             Step("send", 4, FLOOD, WAITING, 13, LINE),
             Step("send", 13, UNSENT, WAITING, 14, LINE),
-            Step("send", 14, SENT, WAITING, 14, LINE),
-            Step("edit 21", 14, OK, DELIVERED, 14, COPY),
+            Step("send", 14, ODD, WAITING, 16, LINE),
+            Step("send", 16, SENT, WAITING, 16, LINE),
+            Step("edit 21", 16, OK, DELIVERED, 16, COPY),
         ],
     ),
     (
-        "places that cannot be looked at are looked at again",
+        "nobody sees the line",
         None,
-        [
-            Step("send", 1, LOST, WAITING, 3),
-            Step("edit 21", 3, LOST, WAITING, 4),
-            Step("edit 21", 4, UNSENT, WAITING, 6),
-            Step("edit 21", 6, FLOOD, WAITING, 15),
-            Step("edit 21", 15, GONE, WAITING, 15),
-            Step("edit 22", 15, LOST, WAITING, 19),
-            Step("edit 22", 19, OK, DELIVERED, 19),
-        ],
+        [*lost(), Step("send", 4, FORBIDDEN, DEAD, 0, LINE, FORBIDDEN.description)],
     ),
     (
-        "but not for ever",
+        "the line is gone, so another is sent",
         None,
         [
-            Step("send", 1, LOST, WAITING, 3),
-            Step("edit 21", 3, GONE, WAITING, 3),
-            *(Step("edit 22", 100, LOST, WAITING, 100 + wait) for wait in (1, 2, 4, 8, 16, *[30] * (MAX_UNKNOWN - 6))),
-            Step("edit 22", 200, Unknown("still no answer"), UNCERTAIN, 130, reason="still no answer"),
+            *lost(),
+            Step("send", 4, SENT, WAITING, 0, LINE),
+            Step("edit 21", 4, GONE, WAITING, 0, COPY),
+            Step("send", 4, SENT, WAITING, 0, LINE),
+            Step("edit 21", 4, OK, DELIVERED, 0, COPY),
         ],
     ),
     (
@@ -301,8 +329,9 @@ SOUGHT: list[Way] = [
         5,
         [
             Step("edit 5", 1, GONE, WAITING),
-            Step("send", 2, LOST, WAITING, 4),
+            Step("send", 2, LOST, WAITING),
             Step("edit 21", 4, OK, DELIVERED, 4),
+            Step("edit 21", 4, NOT_MODIFIED, DELIVERED),
         ],
     ),
     (
@@ -310,15 +339,16 @@ SOUGHT: list[Way] = [
         None,
         [
             Step("send", 1, UNSENT, WAITING, 2),
-            Step("send", 2, LOST, WAITING, 4),
+            Step("send", 2, LOST, WAITING, 2),
             Step("edit 21", 4, OK, DELIVERED, 4),
+            Step("edit 21", 4, NOT_MODIFIED, DELIVERED, 2),
         ],
     ),
     (
         "an edit stays unknown",
         5,
         [
-            *(Step("edit 5", 100, LOST, WAITING, 100 + wait) for wait in (1, 2, 4, 8, 16, *[30] * (MAX_UNKNOWN - 6))),
+            *(Step("edit 5", 100, LOST, WAITING, 100 + wait) for wait in LONG_BACK_OFFS),
             Step("edit 5", 100, LOST, UNCERTAIN, 130, reason="no answer"),
         ],
     ),
@@ -328,11 +358,11 @@ SOUGHT: list[Way] = [
 
 REFUSED: list[Way] = [
     (
-        "repeated for two minutes",
+        "repeated for half a minute",
         None,
         [
             *(Step("send", 10, UNPARSED, WAITING, 10 + wait) for wait in BACK_OFFS),
-            Step("send", 14, UNPARSED, DEAD, 40, reason=UNPARSED.description),
+            Step("send", 14, UNPARSED, DEAD, 26, reason=UNPARSED.description),
         ],
     ),
     (
@@ -345,8 +375,8 @@ REFUSED: list[Way] = [
         5,
         [
             *(Step("edit 5", 10, UNPARSED, WAITING, 10 + wait) for wait in BACK_OFFS),
-            Step("edit 5", 14, UNPARSED, WAITING, 40),
-            Step("send", 14, SENT, DELIVERED, 40, following=("delete 5 ",)),
+            Step("edit 5", 14, UNPARSED, WAITING, 26),
+            Step("send", 14, SENT, DELIVERED, 26, following=("delete 5 ",)),
         ],
     ),
     (
@@ -359,8 +389,8 @@ REFUSED: list[Way] = [
         5,
         [
             *(Step("edit 5", 10, UNPARSED, WAITING, 10 + wait) for wait in BACK_OFFS),
-            Step("edit 5", 14, UNPARSED, WAITING, 40),
-            Step("send", 14, ODD, DEAD, 40, reason=ODD.description),
+            Step("edit 5", 14, UNPARSED, WAITING, 26),
+            Step("send", 14, ODD, DEAD, 26, reason=ODD.description),
         ],
     ),
     (
@@ -368,9 +398,8 @@ REFUSED: list[Way] = [
         5,
         [
             Step("edit 5", 1, NO_CHAT, WAITING),
-            Step("send", 1, LOST, WAITING, 3),
-            *(Step(f"edit {place}", 3, GONE, WAITING, 3) for place in (21, 22, 23)),
-            Step("edit 5", 3, OK, DELIVERED, 3),
+            *lost(),
+            Step("edit 5", 3, OK, DELIVERED, shows=COPY),
         ],
     ),
 ]
@@ -451,10 +480,22 @@ FORMS: list[tuple[str, int | None, Content, list[Step]]] = [
         None,
         RICH,
         [
-            Step("send", 1, LOST, WAITING, 3, "<p>hello</p>"),
-            *(Step(f"edit {place}", 3, GONE, WAITING, 3, "<p>hello</p>") for place in (21, 22, 23)),
-            Step("send", 4, SENT, WAITING, 3, LINE),
-            Step("edit 21", 4, OK, DELIVERED, 3, f"<p>hello</p><p><i>{SENT_AGAIN}</i></p>"),
+            *lost("<p>hello</p>"),
+            Step("send", 4, SENT, WAITING, 0, LINE),
+            Step("edit 21", 4, OK, DELIVERED, 0, f"<p>hello</p><p><i>{SENT_AGAIN}</i></p>"),
+        ],
+    ),
+    (
+        "a refused line makes nothing plainer, nor shorter",
+        None,
+        italic("hello"),
+        [
+            *lost("*hello"),
+            Step("send", 4, UNPARSED, WAITING, 5, LINE),
+            Step("send", 5, TOO_LONG, WAITING, 7, LINE),
+            Step("send", 7, SENT, WAITING, 7, LINE),
+            Step("edit 21", 7, UNPARSED, WAITING, 7, COPY),
+            Step("edit 21", 7, OK, DELIVERED, 7, COPY.removeprefix("*")),
         ],
     ),
     (
@@ -483,7 +524,7 @@ FORMS: list[tuple[str, int | None, Content, list[Step]]] = [
             Step("send", 1, Refused(400, "ENTITIES_TOO_LONG"), WAITING, shows="abcd", following=("send cd",)),
             Step("send", 1, Refused(400, "TEXT_TOO_LONG"), WAITING, shows="ab", following=("send b",)),
             *(Step("send", 1, TOO_LONG, WAITING, 1 + wait, "a") for wait in BACK_OFFS),
-            Step("send", 5, TOO_LONG, DEAD, 31, "a", TOO_LONG.description),
+            Step("send", 5, TOO_LONG, DEAD, 17, "a", TOO_LONG.description),
         ],
     ),
     (
@@ -513,7 +554,7 @@ def test_a_form_becomes_plainer_until_it_is_plain() -> None:
     while delivery.not_before == 0.0:
         call = delivery.next_call()
         seen.append(sight_of(call))
-        assert delivery.settle(call, absorb(call, UNPARSED, NEWEST), 1.0) == []
+        assert delivery.settle(call, absorb(call, UNPARSED), 1.0) == []
     assert seen[0] == "<p><b>hello</b> all</p>"
     assert not delivery.next_call().formatted
     assert len(seen) in (2, 3)
@@ -521,9 +562,9 @@ def test_a_form_becomes_plainer_until_it_is_plain() -> None:
 
 
 def test_a_cut_message_goes_on_beside_it() -> None:
-    """The rest is as silent, belongs to the same owner, has bubbles of its own and answers the question no more."""
-    owner = Bubble(place(), 7, silent=True, unsettled=1)
-    part = Bubble(owner.place, 4, silent=True)
+    """The rest is silent, belongs to the same owner, has bubbles of its own and answers the question no more."""
+    owner = Bubble(place(), 7, unsettled=1)
+    part = Bubble(owner.place, 4)
     delivery = Delivery(part, FormattedText("aabbcc"), owner)
     following = delivery.settle(delivery.next_call(), TOO_LONG, 1.0)
     assert [later.next_call().params["text"] for later in following] == ["bcc"]
@@ -543,8 +584,17 @@ MARK = f"send *{SENT_AGAIN}"
 
 
 FULL: list[tuple[str, int, list[Step]]] = [
-    ("room enough", ROOM, [Step("edit 21", 4, OK, DELIVERED, 3, f"*{'a' * ROOM}\n\n{SENT_AGAIN}")]),
-    ("a character short", ROOM + 1, [Step("edit 21", 4, OK, DELIVERED, 3, "a" * (ROOM + 1), following=(MARK,))]),
+    ("room enough", ROOM, [Step("edit 21", 4, OK, DELIVERED, 0, f"*{'a' * ROOM}\n\n{SENT_AGAIN}")]),
+    ("a character short", ROOM + 1, [Step("edit 21", 4, OK, DELIVERED, 0, "a" * (ROOM + 1), following=(MARK,))]),
+    (
+        "said once, though the copy goes twice",
+        MESSAGE_LIMIT,
+        [
+            Step("edit 21", 4, GONE, WAITING, 0, "a" * MESSAGE_LIMIT),
+            Step("send", 4, SENT, WAITING, 0, LINE),
+            Step("edit 21", 4, OK, DELIVERED, 0, "a" * MESSAGE_LIMIT, following=(MARK,)),
+        ],
+    ),
     (
         "said only if there is a copy",
         MESSAGE_LIMIT,
@@ -560,21 +610,9 @@ FULL: list[tuple[str, int, list[Step]]] = [
 def test_a_full_copy_is_followed_by_a_mark(length: int, steps: list[Step]) -> None:
     text = "a" * length
     target = bubble(silent=True, unsettled=1)
-    steps = [*lost("send", text), Step("send", 4, SENT, WAITING, 3, LINE), *steps]
+    steps = [*lost(text), Step("send", 4, SENT, WAITING, 0, LINE), *steps]
     assert walk(Delivery(target, FormattedText(text), target), steps) == steps
     assert target.unsettled == 1 + (steps[-1].following == (MARK,))
-
-
-def test_a_mark_goes_before_the_old_message_does() -> None:
-    text = "a" * MESSAGE_LIMIT
-    preview = bubble(7)
-    steps = [
-        *lost("send", text),
-        Step("edit 7", 3, NO_CHAT, WAITING, 3, text),
-        Step("send", 3, SENT, WAITING, 3, LINE),
-        Step("edit 21", 3, OK, DELIVERED, 3, text, following=(MARK, "delete 7 ")),
-    ]
-    assert walk(Delivery(preview, FormattedText(text), preview, anew=True), steps) == steps
 
 
 # A message that replaces another
@@ -584,9 +622,10 @@ REPLACING: list[tuple[str, list[Step]]] = [
     (
         "also when it had to be sought",
         [
-            Step("send", 1, LOST, WAITING, 3),
+            Step("send", 1, LOST, WAITING),
             Step("edit 21", 3, GONE, WAITING, 3),
-            Step("edit 22", 3, OK, DELIVERED, 3, following=("delete 7 ",)),
+            Step("edit 22", 3, OK, DELIVERED, 3),
+            Step("edit 22", 3, NOT_MODIFIED, DELIVERED, following=("delete 7 ",)),
         ],
     ),
     (
@@ -602,8 +641,8 @@ REPLACING: list[tuple[str, list[Step]]] = [
         "the old one becomes the new one that cannot be sent",
         [
             *(Step("send", 10, ODD, WAITING, 10 + wait) for wait in BACK_OFFS),
-            Step("send", 14, ODD, WAITING, 40),
-            Step("edit 7", 14, OK, DELIVERED, 40),
+            Step("send", 14, ODD, WAITING, 26),
+            Step("edit 7", 14, OK, DELIVERED, 26),
         ],
     ),
     (
@@ -624,32 +663,19 @@ REPLACING: list[tuple[str, list[Step]]] = [
     ),
     (
         "the old one becomes the new one that is lost",
+        [*lost(), Step("edit 7", 3, LOST, WAITING, 4, COPY), Step("edit 7", 4, OK, DELIVERED, 4, COPY)],
+    ),
+    (
+        "in a plainer form, if need be",
         [
-            Step("send", 1, LOST, WAITING, 3),
-            *(Step(f"edit {place}", 3, GONE, WAITING, 3) for place in (21, 22, 23)),
-            Step("edit 7", 3, LOST, WAITING, 4),
-            Step("edit 7", 4, OK, DELIVERED, 4),
+            *lost(),
+            Step("edit 7", 3, UNPARSED, WAITING, 0, COPY),
+            Step("edit 7", 3, OK, DELIVERED, 0, COPY.removeprefix("*")),
         ],
     ),
     (
-        "with both lost, a copy says so",
-        [
-            *lost("send"),
-            Step("edit 7", 3, GONE, WAITING, 3),
-            *lost("send", LINE, 3.0)[:-1],
-            Step("edit 23", 5, GONE, WAITING, 6, LINE),
-            Step("send", 6, SENT, WAITING, 6, LINE),
-            Step("edit 21", 6, OK, DELIVERED, 6, COPY),
-        ],
-    ),
-    (
-        "with one lost and the other fixed, a copy says so",
-        [
-            *lost("send"),
-            Step("edit 7", 3, NO_CHAT, WAITING, 3),
-            Step("send", 3, SENT, WAITING, 3, LINE),
-            Step("edit 21", 3, OK, DELIVERED, 3, COPY, following=("delete 7 ",)),
-        ],
+        "unless nobody can see it",
+        [*lost(), Step("edit 7", 3, FORBIDDEN, DEAD, 0, COPY, FORBIDDEN.description)],
     ),
 ]
 
@@ -660,24 +686,20 @@ def test_a_message_that_replaces_another(steps: list[Step]) -> None:
     assert walk(Delivery(preview, HELLO, preview, anew=True), steps) == steps
 
 
-NOTHING_TO_REPLACE: list[tuple[str, list[int], list[Step]]] = [
-    ("it is not on screen", [], [Step("send", 1, SENT, DELIVERED)]),
-    ("it may be on screen", [21, 22], [Step("edit 21", 1, OK, DELIVERED)]),
+NOTHING_TO_REPLACE: list[tuple[str, dict[str, Any], list[Step]]] = [
+    ("it is not on screen", {}, [Step("send", 1, SENT, DELIVERED)]),
+    ("its id is of another chat", {"message_id": 7, "home": -99}, [Step("send", 1, SENT, DELIVERED)]),
     (
-        "it is nowhere, as it turns out",
-        [22],
-        [
-            Step("edit 22", 1, GONE, WAITING),
-            Step("send", 1, SENT, WAITING, shows=LINE),
-            Step("edit 21", 1, OK, DELIVERED, shows=COPY),
-        ],
+        "it may be on screen, nobody knows where",
+        {"lost": True},
+        [Step("send", 1, SENT, WAITING, shows=LINE), Step("edit 21", 1, OK, DELIVERED, shows=COPY)],
     ),
 ]
 
 
-@pytest.mark.parametrize(("candidates", "steps"), [pytest.param(*row[1:], id=row[0]) for row in NOTHING_TO_REPLACE])
-def test_a_message_with_nothing_to_replace(candidates: list[int], steps: list[Step]) -> None:
-    target = bubble(candidates=list(candidates), silent=True)
+@pytest.mark.parametrize(("fields", "steps"), [pytest.param(*row[1:], id=row[0]) for row in NOTHING_TO_REPLACE])
+def test_a_message_with_nothing_to_replace(fields: dict[str, Any], steps: list[Step]) -> None:
+    target = bubble(silent=True, **fields)
     assert walk(Delivery(target, HELLO, target, anew=True), steps) == steps
     assert not target.silent
 
@@ -691,7 +713,7 @@ def test_a_message_rings_if_it_is_to_be_sent_anew(message_id: int | None, anew: 
     for _ in range(2):
         call = delivery.next_call()
         assert ("disable_notification" in call.params) == (call.sends and not anew)
-        delivery.settle(call, absorb(call, ODD, NEWEST), 1.0)
+        delivery.settle(call, absorb(call, ODD), 1.0)
 
 
 def test_what_is_on_screen_is_looked_at_when_the_call_is_made() -> None:
@@ -744,17 +766,14 @@ def test_a_place_is_mended_and_the_message_sent_as_it_was(content: Content) -> N
 
 
 def test_no_line_is_sent_for_ever() -> None:
+    """Nor is anything sought where no id is known."""
     target = bubble()
-    delivery = Delivery(target, HELLO, target)
-    lines, now = 0, 0.0
-    while delivery.state is WAITING:
-        call = delivery.next_call()
-        lines += call.sends and sight_of(call) == LINE
-        assert lines <= MAX_UNKNOWN
-        delivery.settle(call, absorb(call, LOST if call.sends else GONE, NEWEST), now)
-        assert call.sends or delivery.not_before <= now + 30.0
-        now = max(now, delivery.not_before)
-    assert (delivery.state, delivery.reason, lines) == (UNCERTAIN, GONE.description, MAX_UNKNOWN)
+    steps = [
+        Step("send", 1, LOST, WAITING),
+        *(Step("send", 100, LOST, WAITING, 100 + wait, LINE) for wait in LONG_BACK_OFFS),
+        Step("send", 100, LOST, UNCERTAIN, 130, LINE, "no answer"),
+    ]
+    assert walk(Delivery(target, HELLO, target), steps, places=()) == steps
 
 
 def test_a_new_delivery_waits() -> None:
@@ -780,11 +799,11 @@ def test_an_outage_of_days_ends_in_a_delivery() -> None:
     now = 0.0
     while now < 3 * 24 * 3600.0:
         call = delivery.next_call()
-        delivery.settle(call, absorb(call, UNSENT, NEWEST), now)
+        delivery.settle(call, absorb(call, UNSENT), now)
         assert now < delivery.not_before <= now + 30.0
         now = delivery.not_before
     call = delivery.next_call()
-    delivery.settle(call, absorb(call, SENT, NEWEST), now)
+    delivery.settle(call, absorb(call, SENT), now)
     assert delivery.state is State.DELIVERED
 
 
@@ -793,18 +812,140 @@ def test_states_are_logged_by_their_names() -> None:
 
 
 def test_how_often_and_how_soon() -> None:
-    assert (PROBE_AFTER, MAX_REFUSED, MAX_UNKNOWN) == (2.0, 8, 20)
-    assert sum(BACK_OFFS) >= 120 == 2 * 60, "two minutes"
+    assert (SEARCH_AFTER, MAX_REFUSED, MAX_UNKNOWN) == (2.0, 5, 20)
+    assert sum(BACK_OFFS) >= 30, "half a minute"
+    assert sum(LONG_BACK_OFFS) >= 7 * 60, "seven minutes"
 
+
+# A message that is looked for
+
+SEARCHES: list[tuple[str, int | None, list[Step]]] = [
+    ("where it is first looked for", 21, [Step("edit 21", 3, OK, DELIVERED, 3)]),
+    ("as it should be", 21, [Step("edit 21", 3, NOT_MODIFIED, DELIVERED, 3)]),
+    (
+        "behind what is not there, or not ours",
+        23,
+        [
+            Step("edit 21", 3, GONE, WAITING, 3),
+            Step("edit 22", 3, UNEDITABLE, WAITING, 3),
+            Step("edit 23", 3, OK, DELIVERED, 3),
+        ],
+    ),
+    ("nowhere", None, lost()[1:]),
+    (
+        "when its place can be looked at",
+        22,
+        [
+            Step("edit 21", 3, LOST, WAITING, 4),
+            Step("edit 21", 4, UNSENT, WAITING, 6),
+            Step("edit 21", 6, FLOOD, WAITING, 15),
+            Step("edit 21", 15, ODD, WAITING, 19),
+            Step("edit 21", 19, GONE, WAITING, 19),
+            Step("edit 22", 19, LOST, WAITING, 27),
+            Step("edit 22", 27, OK, DELIVERED, 27),
+        ],
+    ),
+    (
+        "until it has been unknown for too long",
+        None,
+        [
+            Step("edit 21", 3, GONE, WAITING, 3),
+            *(Step("edit 22", 100, LOST, WAITING, 100 + wait) for wait in LONG_BACK_OFFS),
+            Step("edit 22", 200, Unknown("still no answer"), UNCERTAIN, 130, reason="still no answer"),
+        ],
+    ),
+    (
+        "until it has been refused too often",
+        None,
+        [
+            Step("edit 21", 3, GONE, WAITING, 3),
+            *(Step("edit 22", 10, UNPARSED, WAITING, 10 + wait) for wait in BACK_OFFS),
+            Step("edit 22", 14, UNPARSED, DEAD, 26, reason=UNPARSED.description),
+        ],
+    ),
+    ("not where nobody sees it", None, [Step("edit 21", 3, FORBIDDEN, DEAD, 3, reason=FORBIDDEN.description)]),
+    ("not where nobody may", None, [Step("edit 21", 3, NO_CHAT, DEAD, 3, reason=NO_CHAT.description)]),
+]
+
+
+def seek(target: Bubble) -> Search:
+    """Look for what was sent at 1 s."""
+    call = message_call(target, HELLO)
+    target.candidates = [*PLACES]
+    return Search(call, 1.0)
+
+
+@pytest.mark.parametrize(("found", "steps"), [pytest.param(*row[1:], id=row[0]) for row in SEARCHES])
+def test_a_lost_message_is_looked_for(found: int | None, steps: list[Step]) -> None:
+    """At its end it is known where it is, or that it is lost: no id of it is a guess any more."""
+    target = bubble()
+    assert walk(seek(target), steps) == steps
+    assert (target.shown_id, target.candidates, target.lost) == (found, [], found is None)
+
+
+def test_a_new_search_waits_for_a_late_message() -> None:
+    target = bubble()
+    search = seek(target)
+    assert (search.state, search.not_before, search.reason) == (State.WAITING, 3.0, "")
+    assert (search.bubble, search.owner) == (target, target)
+
+
+def test_a_search_finds_nothing_that_was_lost_before() -> None:
+    target = bubble(lost=True)
+    walk(seek(target), [Step("edit 21", 3, OK, DELIVERED, 3)])
+    assert (target.shown_id, target.lost) == (21, True)
+
+
+# A message that goes
 
 NOT_THERE = Refused(400, "Bad Request: message to delete not found")
 UNDELETABLE = Refused(400, "Bad Request: message can't be deleted")
+NO_RIGHTS = Refused(400, "Bad Request: not enough rights to delete messages in the chat")
+
+BELOW_IT = f"*{BELOW.text}"
 
 REMOVALS: list[tuple[str, list[Step]]] = [
     ("gone", [Step("delete 7", 1, OK, DELIVERED, shows="")]),
-    ("gone already", [Step("delete 7", 1, NOT_THERE, DELIVERED, shows="", reason=NOT_THERE.description)]),
-    ("refused", [Step("delete 7", 1, UNDELETABLE, DEAD, shows="", reason=UNDELETABLE.description)]),
-    ("for a reason that is no form's", [Step("delete 7", 1, ODD, DEAD, shows="", reason=ODD.description)]),
+    ("gone already", [Step("delete 7", 1, NOT_THERE, DELIVERED, shows="")]),
+    (
+        "refused for a while",
+        [
+            Step("delete 7", 1, ODD, WAITING, 2, shows=""),
+            Step("delete 7", 2, UNDELETABLE, WAITING, 4, shows=""),
+            Step("delete 7", 4, OK, DELIVERED, 4, shows=""),
+        ],
+    ),
+    (
+        "refused, so it says where the answer is",
+        [
+            *(Step("delete 7", 10, UNDELETABLE, WAITING, 10 + wait, shows="") for wait in BACK_OFFS),
+            Step("delete 7", 14, UNDELETABLE, WAITING, 26, shows=""),
+            Step("edit 7", 26, LOST, WAITING, 56, shows=BELOW_IT),
+            Step("edit 7", 56, NOT_MODIFIED, DELIVERED, 56, shows=BELOW_IT),
+        ],
+    ),
+    (
+        "gone before it can say so",
+        [
+            Step("delete 7", 1, NO_RIGHTS, WAITING, shows=""),
+            Step("edit 7", 1, GONE, DELIVERED, shows=BELOW_IT),
+        ],
+    ),
+    (
+        "refused, and nobody can see it",
+        [
+            Step("delete 7", 1, FORBIDDEN, WAITING, shows=""),
+            Step("edit 7", 1, FORBIDDEN, DEAD, shows=BELOW_IT, reason=FORBIDDEN.description),
+        ],
+    ),
+    (
+        "refused for good, and then for a while",
+        [
+            Step("delete 7", 1, NO_RIGHTS, WAITING, shows=""),
+            *(Step("edit 7", 10, UNPARSED, WAITING, 10 + wait, BELOW_IT) for wait in BACK_OFFS),
+            Step("edit 7", 14, ODD, DEAD, 26, BELOW_IT, ODD.description),
+        ],
+    ),
     (
         "after a flood",
         [Step("delete 7", 1, FLOOD, WAITING, 10, shows=""), Step("delete 7", 10, OK, DELIVERED, 10, shows="")],
@@ -814,16 +955,13 @@ REMOVALS: list[tuple[str, list[Step]]] = [
         [
             Step("delete 7", 1, LOST, WAITING, 2, shows=""),
             Step("delete 7", 2, UNSENT, WAITING, 4, shows=""),
-            Step("delete 7", 4, NOT_THERE, DELIVERED, 4, shows="", reason=NOT_THERE.description),
+            Step("delete 7", 4, NOT_THERE, DELIVERED, 4, shows=""),
         ],
     ),
     (
         "unknown for ever",
         [
-            *(
-                Step("delete 7", 100, LOST, WAITING, 100 + wait, shows="")
-                for wait in (1, 2, 4, 8, 16, *[30] * (MAX_UNKNOWN - 6))
-            ),
+            *(Step("delete 7", 100, LOST, WAITING, 100 + wait, shows="") for wait in LONG_BACK_OFFS),
             Step("delete 7", 100, LOST, UNCERTAIN, 130, shows="", reason="no answer"),
         ],
     ),
@@ -843,15 +981,23 @@ Luck: TypeAlias = Literal["told", "untold", "in vain", "flood", "unsent", "refus
 
 REFUSALS: dict[Luck, Outcome] = {"in vain": LOST, "flood": FLOOD, "unsent": UNSENT, "refused": ODD}
 
+Crowd: TypeAlias = tuple[list[bool], list[bool]]
+"""Messages of strangers that come before and behind one of ours, and of each whether the bot is told of it."""
+
+PREVIEW = 20
+"""The id of a message that was ours before; in some chats the bot knows it, and so where to look for others."""
+
 
 @attrs.define
 class Screen:
-    """A chat as its server keeps it: our messages, and as many of strangers before each as ``crowds`` has."""
+    """A chat as its server keeps it: our messages and those of strangers. ``fixed`` says why the preview stays."""
 
-    crowds: list[int]
-    texts: dict[int, str] = attrs.Factory(lambda: {NEWEST: "preview"})
+    lane: Lane
+    crowds: list[Crowd]
+    fixed: Refused | None = None
+    texts: dict[int, str] = attrs.Factory(lambda: {PREVIEW: "preview"})
     strangers: set[int] = attrs.Factory(set)
-    newest: int = NEWEST
+    newest: int = PREVIEW
 
     def write(self, text: str) -> int:
         self.newest += 1
@@ -859,15 +1005,23 @@ class Screen:
         return self.newest
 
     def make(self, call: Call, luck: Luck) -> Outcome:
-        if luck in REFUSALS and not (luck == "refused" and call.bubble.candidates):  # a probe is answered, or is not
+        if luck in REFUSALS:
             return REFUSALS[luck]
         outcome = self._send(call) if call.sends else self._change(call)
         return outcome if luck == "told" else LOST
 
     def _send(self, call: Call) -> Outcome:
-        for _ in range(self.crowds.pop() if self.crowds else 0):
+        before, behind = self.crowds.pop() if self.crowds else ([], [])
+        self._crowd(before)
+        message_id = self.write(call.params["text"])
+        self._crowd(behind)
+        return Delivered({"message_id": message_id})
+
+    def _crowd(self, told: list[bool]) -> None:
+        for is_told in told:
             self.strangers.add(self.write("stranger"))
-        return Delivered({"message_id": self.write(call.params["text"])})
+            if is_told:
+                self.lane.note_message(self.newest)
 
     def _change(self, call: Call) -> Outcome:
         message_id = call.params["message_id"]
@@ -878,6 +1032,8 @@ class Screen:
             return UNEDITABLE
         if call.method == "deleteMessage":
             del self.texts[message_id]
+        elif message_id == PREVIEW and self.fixed is not None:
+            return self.fixed
         elif self.texts[message_id] == call.params["text"]:
             return NOT_MODIFIED
         else:
@@ -888,34 +1044,77 @@ class Screen:
         return [text for message_id, text in sorted(self.texts.items()) if message_id not in self.strangers]
 
 
+def open_screen(crowds: list[Crowd] | None = None, *, fixed: Refused | None = None) -> Screen:
+    return Screen(Lane(ChatBudget.open(private=False, overall=open_overall())), crowds or [], fixed)
+
+
+def deliver_all(screen: Screen, lucks: list[Luck]) -> list[str]:
+    """Make the calls of all errands of the screen's lane, in good luck as soon as there is no other; their names."""
+    lane, now = screen.lane, 0.0
+    names: list[str] = []
+    while (now := lane.errand_at(now)) < math.inf and (errand := lane.next_errand()) is not None:
+        call = errand.next_call()
+        names.append(f"{name_of(call)} {sight_of(call)}")
+        lane.begin(call)
+        outcome = lane.end(call, screen.make(call, lucks.pop() if lucks else "told"), now)
+        lane.settle(errand, call, outcome, now)
+        assert len(names) <= 200, "an end, whatever happens"
+    return names
+
+
+def preview(message_id: int | None = PREVIEW) -> Bubble:
+    return Bubble(Place(ConversationKey(-100), private=False), 4, message_id, home=-100)
+
+
 LUCK = st.sampled_from([*REFUSALS, "told", "untold"])
+SOME = st.lists(st.booleans(), max_size=2)
 
 
 @given(
     lucks=st.lists(LUCK, max_size=40),
-    crowds=st.lists(st.integers(0, 2), max_size=5),
+    crowds=st.lists(st.tuples(SOME, SOME), max_size=5),
+    known=st.booleans(),
     shown=st.booleans(),
     anew=st.booleans(),
 )
 def test_a_message_is_on_screen_once_or_says_that_it_is_a_copy(
-    lucks: list[Luck], crowds: list[int], shown: bool, anew: bool
+    lucks: list[Luck], crowds: list[Crowd], known: bool, shown: bool, anew: bool
 ) -> None:
-    """However its calls went. A stranger's message is neither changed nor taken away."""
-    screen, lane = Screen(crowds), Lane(ChatBudget.open(private=False, overall=open_overall()))
-    target = Bubble(Place(ConversationKey(-100), private=False, asked=NEWEST), 4, NEWEST if shown else None)
-    delivery = Delivery(target, HELLO, target, anew=anew)
-    lane.commit(delivery)
-    now, calls = 0.0, 0
-    while (now := lane.errand_at(now)) < math.inf and (errand := lane.next_errand()) is not None:
-        call = errand.next_call()
-        lane.begin(call)
-        outcome = lane.end(call, screen.make(call, lucks.pop() if lucks else "told"), now)
-        lane.settle(errand, call, outcome, now)
-        calls += 1
-        assert calls <= 100, "an end, whatever happens"
+    """However its calls went. No other message is changed or taken away, a stranger's or our own."""
+    screen = open_screen(crowds)
+    if known or shown:
+        screen.lane.note_message(PREVIEW)
+    targets = [preview(PREVIEW if shown else None), preview(None)]
+    deliveries = [
+        Delivery(target, FormattedText(text), target, anew=anew)
+        for target, text in zip(targets, ("hello", "later"), strict=True)
+    ]
+    for delivery in deliveries:
+        screen.lane.commit(delivery)
+    deliver_all(screen, lucks)
     assert all(screen.texts[message_id] == "stranger" for message_id in screen.strangers)
+    assert shown or screen.texts[PREVIEW] == "preview"
+    for text, delivery in zip(("hello", "later"), deliveries, strict=True):
+        copies = [one for one in screen.ours() if one.startswith(text)]
+        assert copies.count(text) <= 1
+        assert sum(SENT_AGAIN in one for one in copies) <= 1
+        assert len(copies) >= (delivery.state is DELIVERED)
+
+
+@pytest.mark.parametrize("fixed", [GONE, NO_CHAT])
+@pytest.mark.parametrize("luck", ["untold", "in vain"])
+def test_a_lost_message_that_the_old_one_cannot_become_is_sent_again_marked(fixed: Refused, luck: Luck) -> None:
+    screen, target = open_screen(fixed=fixed), preview()
+    delivery = Delivery(target, HELLO, target, anew=True)
+    screen.lane.commit(delivery)
+    deliver_all(screen, [luck])
+    assert delivery.state is DELIVERED
     copies = [text for text in screen.ours() if text != "preview"]
-    assert copies.count("hello") <= 1
-    assert sum(SENT_AGAIN in text for text in copies) <= 1
-    assert len(copies) >= (delivery.state is DELIVERED)
-    assert SENDING_AGAIN.text not in copies or delivery.state is not DELIVERED
+    assert copies == ["hello"] * (luck == "untold") + [COPY.removeprefix("*")]
+
+
+def test_a_mark_goes_before_the_old_message_does() -> None:
+    screen, target = open_screen(fixed=NO_CHAT), preview()
+    screen.lane.commit(Delivery(target, FormattedText("a" * MESSAGE_LIMIT), target, anew=True))
+    assert deliver_all(screen, ["in vain"])[-2:] == [MARK, f"delete {PREVIEW} "]
+    assert screen.ours() == ["a" * MESSAGE_LIMIT, SENT_AGAIN]
