@@ -148,7 +148,7 @@ CALLS: list[tuple[Call, str, dict[str, Any]]] = [
         "editMessageText",
         {"chat_id": 3, "message_id": 12, "text": "hello"} | PREVIEW,
     ),
-    (delete_call(sought(12, 13)), "deleteMessage", {"chat_id": 3, "message_id": 12}),
+    (delete_call(bubble(message_id=8)), "deleteMessage", {"chat_id": 3, "message_id": 8}),
     (delete_call(bubble(group(5), 8)), "deleteMessage", {"chat_id": -100, "message_id": 8}),
 ]
 
@@ -396,8 +396,8 @@ EDITS: list[tuple[Outcome, Outcome, int | None]] = [
     (NOT_MODIFIED, Delivered(), 5),
     (LOST, LOST, 5),
     (GONE, GONE, None),
-    (UNEDITABLE, UNEDITABLE, None),
-    (NO_TEXT, NO_TEXT, None),
+    (UNEDITABLE, UNEDITABLE, 5),
+    (NO_TEXT, NO_TEXT, 5),
     (FLOOD, FLOOD, 5),
     (FORBIDDEN, FORBIDDEN, 5),
     (UNPARSED, UNPARSED, 5),
@@ -454,12 +454,11 @@ def test_other_calls_tell_nothing_of_a_message(
     assert (target.message_id, target.candidates, target.lost) == (message_id, candidates, False)
 
 
-def test_what_was_lost_stays_lost() -> None:
-    """It may come to light all the same, whatever is sent after it."""
+def test_what_was_lost_is_made_good_by_what_is_sent_for_sure() -> None:
     target = sought(23)
     absorb(message_call(target, HELLO), GONE)
     absorb(message_call(target, HELLO), SENT)
-    assert (target.message_id, target.candidates, target.lost) == (8, [], True)
+    assert (target.message_id, target.candidates, target.lost) == (8, [], False)
 
 
 def test_what_is_found_in_another_chat_than_an_older_message_has_its_id_there() -> None:

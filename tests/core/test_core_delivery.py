@@ -195,7 +195,7 @@ WAYS: list[Way] = [
         5,
         [
             Step("edit 5", 1, FLOOD, WAITING, 10),
-            Step("edit 5", 10, UNEDITABLE, WAITING, 10),
+            Step("edit 5", 10, GONE, WAITING, 10),
             Step("send", 11, SENT, DELIVERED, 10),
         ],
     ),
@@ -314,14 +314,13 @@ SOUGHT: list[Way] = [
         [*lost(), Step("send", 4, FORBIDDEN, DEAD, 0, LINE, FORBIDDEN.description)],
     ),
     (
-        "the line is gone, so another is sent",
+        "the line is gone, so the copy is sent itself",
         None,
         [
             *lost(),
             Step("send", 4, SENT, WAITING, 0, LINE),
             Step("edit 21", 4, GONE, WAITING, 0, COPY),
-            Step("send", 4, SENT, WAITING, 0, LINE),
-            Step("edit 21", 4, OK, DELIVERED, 0, COPY),
+            Step("send", 4, SENT, DELIVERED, 0, COPY),
         ],
     ),
     (
@@ -591,8 +590,7 @@ FULL: list[tuple[str, int, list[Step]]] = [
         MESSAGE_LIMIT,
         [
             Step("edit 21", 4, GONE, WAITING, 0, "a" * MESSAGE_LIMIT),
-            Step("send", 4, SENT, WAITING, 0, LINE),
-            Step("edit 21", 4, OK, DELIVERED, 0, "a" * MESSAGE_LIMIT, following=(MARK,)),
+            Step("send", 4, SENT, DELIVERED, 0, "a" * MESSAGE_LIMIT, following=(MARK,)),
         ],
     ),
     (

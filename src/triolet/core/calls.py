@@ -244,7 +244,7 @@ def _note_sent(call: Call, outcome: Outcome) -> None:
 
 def may_be_on_screen(call: Call, outcome: Outcome) -> bool:
     """Whether the call has made a message whose id nobody knows, or may have."""
-    return call.sends and not isinstance(outcome, Refused) and call.bubble.message_id is None
+    return call.sends and not isinstance(outcome, Refused) and call.bubble.shown_id is None
 
 
 def _note_probed(bubble: Bubble, outcome: Outcome) -> None:

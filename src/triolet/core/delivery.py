@@ -157,6 +157,7 @@ class Delivery(Errand):
         """It may be on screen, and cannot be found: what is there for sure becomes it, or else a line that says so."""
         if self._replaces is not None:
             self._mark_copy()
+            self._replaces.lost = True  # should it be gone too, there is a copy to be told of all the same
             self._edit_instead()
         else:
             self._repairing = True
@@ -205,7 +206,7 @@ class Delivery(Errand):
         elif self._replaces is not None:
             self._edit_instead()
         elif not call.sends:
-            self._replaces, self.bubble = self.bubble, attrs.evolve(self.bubble, message_id=None)
+            self._replaces, self.bubble = self.bubble, attrs.evolve(self.bubble, message_id=None, lost=False)
         else:
             self._end(State.DEAD, refusal.description)
         self._turned = True
@@ -248,7 +249,7 @@ class Search(Errand):
         return []
 
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
-        if not self.bubble.candidates:
+        if not self.bubble.candidates or refusal.mended:
             self._end(State.DEAD, "it is nowhere")
         elif call.params["message_id"] == self.bubble.target and not self._repeats_refused(refusal, now):
             self._end(State.DEAD, refusal.description)

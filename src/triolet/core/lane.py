@@ -148,7 +148,10 @@ class Lane:
 
     def settle(self, errand: Errand, call: Call, outcome: Outcome, now: float) -> bool:
         """Give an errand its call's outcome; whether it is over."""
+        last_place = max(errand.bubble.candidates, default=0)
         following = errand.settle(call, outcome, now)
+        if isinstance(errand, Search) and errand.state in {State.DEAD, State.UNCERTAIN}:
+            self._newest = max(self._newest, last_place)  # it may be there: no other search takes it over
         queue = self._removals if isinstance(errand, Removal) else self._lasting
         if errand.state is not State.WAITING:
             queue.remove(errand)
