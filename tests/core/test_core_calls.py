@@ -519,3 +519,10 @@ def test_a_message_is_found_where_it_is_or_known_to_be_lost(
     found = at < len(candidates)
     assert (target.message_id, target.lost) == ((candidates[at] if found else None), not found)
     assert asked == candidates[: at + 1]
+
+
+def test_a_message_may_be_on_screen_whatever_there_was_in_another_chat() -> None:
+    """An id of the chat that was left is none of the chat that is written to."""
+    target = bubble(group(), 8, home=-99)
+    assert may_be_on_screen(message_call(target, HELLO), LOST)
+    assert not may_be_on_screen(message_call(bubble(group(), 8, home=-100), HELLO), LOST)
