@@ -72,6 +72,16 @@ async def test_failed_removal_is_repeated(autojump_clock: object, fault: ServerE
         assert scene.bot_messages() == [said(40)]
 
 
+@pytest.mark.case("F6")
+@pytest.mark.parametrize("refusal", [Refuse(404, "Not Found: method not found"), Refuse(400, "Bad Request: whatever")])
+async def test_removal_that_is_refused_for_odd_reasons_is_repeated(autojump_clock: object, refusal: Refuse) -> None:
+    async with open_scene(*tokens(40), settings=scene_settings(streaming=EDIT)) as scene:
+        scene.telegram.add_fault(Fault(method="deleteMessage", times=2, action=refusal))
+        scene.server.say(ADA, "Hello")
+        await trio.sleep(60.0)
+        assert scene.bot_messages() == [said(40)]
+
+
 @pytest.mark.case("F6", "C1")
 async def test_preview_that_cannot_be_deleted_says_where_the_answer_is(autojump_clock: object) -> None:
     refusal = Refuse(400, "Bad Request: message can't be deleted")
