@@ -267,7 +267,7 @@ class Removal(Errand):
         return message_call(self.bubble, BELOW) if self._undeletable else delete_call(self.bubble)
 
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
-        if "message to delete not found" in refusal.description:
+        if "message to delete not found" in refusal.description or is_gone(call, refusal):
             self.state = State.DELIVERED
         elif self._repeats_refused(refusal, now):
             pass
