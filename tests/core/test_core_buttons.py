@@ -86,3 +86,14 @@ def test_revoking_what_is_gone_is_fine() -> None:
         buttons.revoke(nonce)
     buttons.revoke("never drawn")
     assert len(buttons) == 0
+
+
+def test_a_button_moves_with_its_chat_and_no_other_does() -> None:
+    buttons, stop = Buttons(numbered()), button()
+    moved, stays = buttons.issue(stop), buttons.issue(Button(Action.STOP, ConversationKey(-7), (3,), lambda _: True))
+    buttons.move(-100, -200)
+    assert buttons.redeem(moved, **PRESS) == "unknown"
+    found = buttons.redeem(moved, **PRESS | {"chat_id": -200})
+    assert isinstance(found, Button)
+    assert (found.key, found.users) == (ConversationKey(-200, 5), stop.users)
+    assert isinstance(buttons.redeem(stays, **PRESS | {"chat_id": -7}), Button)
