@@ -257,7 +257,7 @@ def put(update: RawUpdate, path: tuple[Any, ...], value: Any) -> RawUpdate:
 def assert_understood_or_ignored(raw: RawUpdate) -> None:
     before = copy.deepcopy(raw)
     update = parse_update(raw, BOT)
-    assert isinstance(update, Incoming | StopPressed | ButtonPressed | Ignored)
+    assert isinstance(update, Incoming | StopPressed | ButtonPressed | Moved | Ignored)
     assert update.update_id == raw["update_id"]
     assert repr(raw) == repr(before), "the raw update is not ours to change"
     if isinstance(update, StopPressed):
