@@ -782,14 +782,6 @@ def test_a_new_delivery_waits() -> None:
     assert delivery.next_call() == delivery.next_call() == message_call(part, HELLO)
 
 
-def test_an_errand_that_says_nothing_is_none() -> None:
-    errand = Errand(bubble(), bubble())
-    with pytest.raises(NotImplementedError):
-        errand.next_call()
-    with pytest.raises(NotImplementedError):
-        errand.settle(message_call(bubble(), HELLO), FORBIDDEN, 1.0)
-
-
 def test_an_outage_of_days_ends_in_a_delivery() -> None:
     """Doubling a float a thousand times overflows."""
     target = bubble()

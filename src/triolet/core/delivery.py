@@ -13,6 +13,7 @@ What a call's outcome means for it. Rules:
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 
 import attrs
 
@@ -62,7 +63,7 @@ class State(enum.Enum):
     DEAD = "dead"
 
 
-class Errand:
+class Errand(ABC):
     """Something lasting that is to be done: it gives the next call, and takes its outcome.
 
     ``owner`` is the bubble that was committed; ``bubble`` the one that the next call is about.
@@ -78,8 +79,9 @@ class Errand:
         self._unknown = 0
         self._refusals = 0
 
+    @abstractmethod
     def next_call(self) -> Call:
-        raise NotImplementedError
+        """The call to make now."""
 
     def settle(self, call: Call, outcome: Outcome, now: float) -> list[Errand]:
         """Take the outcome of the call, which `absorb` has seen, and decide what follows.
@@ -106,8 +108,9 @@ class Errand:
         else:
             self._back_off(now)
 
+    @abstractmethod
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
-        raise NotImplementedError
+        """What follows from a refusal that is no wait."""
 
     def _repeats_refused(self, refusal: Refused, now: float) -> bool:
         """Whether it is tried once more as it is: a refusal that we know nothing about may be a mood."""
