@@ -1,5 +1,17 @@
 """THE WORKSHOP: pure machines and values, and the ports that rooms meet at.
 
 Nothing here awaits, reads a clock, opens a socket or logs: time comes in as ``now`` (seconds on a monotonic
-clock), absolute deadlines go out.
+clock), absolute deadlines go out. The benches, from what comes in to what goes out::
+
+    conversation  events  ports                     the values that all rooms share, and the Protocols they meet at
+    sse  openai_chat  history                       a model's API: bytes to events, and messages to a request
+    updates  commands  buttons                      what people do: messages, commands, presses
+
+    coalescer  hidden  ending                       an answer's text: what of it may be seen, and how it ends
+    text  content                                   what a message shows, and how Telegram counts it
+    syntax  paper  columns  writer  rich  markdown  Markdown, as entities or as the HTML of a rich message
+    tail  forms  cutting  saw  layout               a half-written answer as messages: sealed parts, and a live one
+
+    pace                                            when the next frame is due
+    budget  calls  delivery  lane                   what Telegram takes, what its answers tell, and in which order
 """
