@@ -11,7 +11,7 @@ from scenes import ADA, CURSOR, GROUP, ROUND_TRIP, open_scene, rest, said, scene
 from triolet.config import StreamingSettings
 from triolet.core.delivery import SENT_AGAIN
 from triolet.emulator import Delay, Fault, Flood, Refuse, Reset, ServerError
-from triolet.providers.scripted import Pause, Say, Step
+from triolet.providers.scripted import Hang, Pause, Say, Step
 
 EDIT = StreamingSettings(transport="edit", notify="first")
 
@@ -332,3 +332,20 @@ async def test_preview_that_is_nowhere_is_not_sent_again(autojump_clock: object)
         assert scene.bot_messages() == [f"{said(100)}\n\n{SENT_AGAIN}"]
         assert len(scene.calls("sendMessage")) == 2
         assert not scene.calls("sendMessage")[0].params["text"].endswith(CURSOR)
+
+
+@pytest.mark.case("T4")
+async def test_draft_comes_back_after_a_notice_has_taken_it_away(autojump_clock: object) -> None:
+    """Any message of the bot's ends a draft: the text is shown again at once, although nothing is new."""
+    async with open_scene(Say.text("Let me think"), Hang()) as scene:
+        scene.server.say(ADA, "Hello")
+        await trio.sleep(3.0)
+        asked = trio.current_time()
+        scene.server.say(ADA, "/help")
+        await trio.sleep(1.0)
+        notice, again = scene.calls()[-2:]
+        assert (notice.method, again.method) == ("sendMessage", "sendMessageDraft")
+        assert again.received - asked <= 0.025 + 3 * ROUND_TRIP
+        assert scene.server.visible(ADA)[-1] == "Let me think"
+        await trio.sleep(7.0)
+        assert len(scene.calls("sendMessageDraft")) == 3

@@ -131,6 +131,10 @@ class FramePace:
             self._seen = revision
             self._text_shown = self._text_shown or text
 
+    def lost(self) -> None:
+        """Nothing of it is on screen any more."""
+        self._seen = None
+
     def unchanged(self, revision: int) -> None:
         """A frame of that revision would look like the last one, or like nothing."""
         self._seen = revision

@@ -30,6 +30,7 @@ class Frames:
         self._cost = cost
         self._least = least
         self._taken = latest.take_frame()
+        self._losses = latest.losses
         self._shown: tuple[int, Content] | None = None  # with the draft id: a new bubble shows nothing yet
 
     async def wait_content(self, until: float = math.inf) -> Content | None:
@@ -49,6 +50,7 @@ class Frames:
 
     async def _wait_due(self, until: float) -> Due | None:
         while trio.current_time() < until:
+            self._notice_losses()
             frame = self._latest.take_frame()
             if self._least and frame.is_blank and not frame.status:
                 self._pace.unchanged(frame.revision)
@@ -57,6 +59,12 @@ class Frames:
                 return command
             await self._wait(frame, min(command.until, until), newer=command.newer)
         return None
+
+    def _notice_losses(self) -> None:
+        if self._losses != self._latest.losses:
+            self._losses = self._latest.losses
+            self._shown = None
+            self._pace.lost()
 
     async def _wait(self, frame: Frame, until: float, *, newer: bool) -> None:
         if newer:

@@ -15,6 +15,8 @@ class Latest:
     def __init__(self, coalescer: Coalescer) -> None:
         self._coalescer = coalescer
         self._newer = trio.Event()
+        self.losses = 0
+        """How often the screen has lost what it showed."""
 
     def take_frame(self) -> Frame:
         return self._coalescer.take_frame()
@@ -25,8 +27,14 @@ class Latest:
             self._newer.set()
             self._newer = trio.Event()
 
+    def lose(self) -> None:
+        """The screen shows nothing of the answer any more: it is to be shown again, newer or not."""
+        self.losses += 1
+        self.announce()
+
     async def wait_newer(self, than: Frame, until: float) -> None:
-        """Returns at ``until``, or when there is newer text than that frame's."""
+        """Returns at ``until``, when there is newer text than that frame's, or when the screen has lost it."""
+        losses = self.losses
         with trio.move_on_at(until):
-            while self._coalescer.revision == than.revision:
+            while self._coalescer.revision == than.revision and self.losses == losses:
                 await self._newer.wait()

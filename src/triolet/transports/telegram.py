@@ -11,6 +11,8 @@ read. With ``notify = "first"`` the first message rings instead, and nothing is 
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 import attrs
 import structlog
 import trio
@@ -39,6 +41,7 @@ class TelegramTransport:
         self._settings = settings
         self._button = button
         self._answer = GrowingAnswer(outbox, place, settings)
+        self._drafts: Latest | None = None
 
     async def run(self, latest: Latest) -> None:
         if not self._settings.enabled:
@@ -50,8 +53,10 @@ class TelegramTransport:
         """Returns when drafts failed, or, with False, when nobody can see anything."""
         pace = FramePace(draft_spacing(self._settings.draft_interval), keep_alive=KEEP_ALIVE)
         frames = Frames(self._outbox, self._answer, latest, pace, Cost.DRAFT)
+        self._drafts = latest
         with trio.CancelScope() as window:
             await run_draft_window(self._answer, frames, window=window)
+        self._drafts = None
         if window.cancelled_caught:
             log.warning("transport.fallback", chat_id=self._place.key.chat_id, to="edit")
         return window.cancelled_caught
@@ -64,6 +69,11 @@ class TelegramTransport:
 
     def commit(self, frame: Frame, mark: str) -> None:
         self._answer.commit(frame, mark)
+
+    def take_draft_away(self, place: Place) -> None:
+        """A message of the bot's, which goes there, ends the draft that this answer may have there."""
+        if self._drafts is not None and self._place.key == place.key:
+            self._drafts.lose()
 
     def shows_draft(self, draft_id: int) -> bool:
         return self._answer.has_draft(draft_id)
@@ -87,12 +97,17 @@ class TelegramScreen:
     def __init__(self, outbox: Outbox, settings: StreamingSettings) -> None:
         self._outbox = outbox
         self._settings = settings
+        self._transports: WeakSet[TelegramTransport] = WeakSet()
 
     def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> TelegramTransport:
-        return TelegramTransport(self._outbox, place, _as_wanted(self._settings, mode), button)
+        transport = TelegramTransport(self._outbox, place, _as_wanted(self._settings, mode), button)
+        self._transports.add(transport)
+        return transport
 
     def notify(self, place: Place, message: FormattedText) -> None:
         self._outbox.commit(self._outbox.open_bubble(place), message)
+        for transport in list(self._transports):
+            transport.take_draft_away(place)
 
     def note_message(self, place: Place) -> None:
         self._outbox.note_message(place)
