@@ -325,6 +325,7 @@ def test_a_rich_source_beyond_the_cap_is_plain() -> None:
     assert render_rich("*a*" * MAX_SOURCE).html == "<p>" + "*a*" * MAX_SOURCE + "</p>"
 
 
+@example("word\n\n`\n`")
 @given(scraps())
 def test_any_text_is_a_rich_message(source: str) -> None:
     markup = render_rich(source).html

@@ -23,7 +23,7 @@ _IMAGE: Final = re.compile(r'<img src="(?P<src>[^"]*)" alt="(?P<alt>[^"]*)"(?: t
 _LINK: Final = re.compile(r'<a href="(?P<url>[^"]*)">(?P<label>.*?)</a>', re.DOTALL)
 _EMPTY_CODE: Final = re.compile(r'<pre>(?:<code class="language-([^"]*)">)?\s*(?:</code>)?</pre>')
 _CODE: Final = re.compile(r'<pre><code class="language-(\S+)\s+([^"]*)">')
-_EMPTY: Final = re.compile(r"<(p|h\d|li|[uo]l|blockquote|b|i|s)(?: start=\"\d+\")?>(?:\s|<br/>)*</\1>")
+_EMPTY: Final = re.compile(r"<(p|h\d|li|[uo]l|blockquote|b|i|s|code)(?: start=\"\d+\")?>(?:\s|<br/>)*</\1>")
 _TAG: Final = re.compile(r"<(/?)(\w+)[^>]*?(/?)>")
 
 
