@@ -10,12 +10,16 @@ from triolet.core.text import Content, FormattedText, RichText, is_blank, italic
 
 def blank(content: Content) -> bool:
     """Whether nothing of it can be seen."""
-    return is_blank(re.sub(r"<[^>]*>", "", content.html) if isinstance(content, RichText) else content.text)
+    return is_blank(_shown(content))
 
 
 def visible_length(content: Content) -> int:
     """About how many characters can be seen of it."""
-    return len((content.source if isinstance(content, RichText) else content.text).strip())
+    return len(_shown(content).strip())
+
+
+def _shown(content: Content) -> str:
+    return re.sub(r"<[^>]*>", "", content.html) if isinstance(content, RichText) else content.text
 
 
 def marked(content: Content, mark: str) -> Content:

@@ -79,7 +79,8 @@ class Frames:
         return False
 
     def _is_news(self, content: Content) -> bool:
-        if self._answer.bubble.target is None and visible_length(content) < self._least:
+        least = self._least if self._answer.bubble.target is None else min(self._least, 1)
+        if visible_length(content) < least:
             return False
         return (self._answer.bubble.draft_id, content) != self._shown
 
