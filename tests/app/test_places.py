@@ -7,7 +7,7 @@ import trio
 from scenes import ADA, TOKEN, open_scene, rest, said, scene_settings, tokens
 
 from triolet.config import StreamingSettings
-from triolet.emulator import EmulatedTelegram, Limits
+from triolet.emulator import EmulatedTelegram, Fault, Flood, Limits
 from triolet.providers.scripted import Hang
 
 SCREENS = {
@@ -108,3 +108,21 @@ async def test_answer_that_moved_can_be_stopped_where_it_is_now(autojump_clock: 
         assert scene.provider.open_streams == 0
         assert scene.bot_messages(MOVED)[-1].endswith("⏹ stopped")
         assert await scene.ask("/stop", MOVED, user_id=ADA) == "There is nothing to stop."
+
+
+@pytest.mark.parametrize("moment", [5.0, 5.3, 5.6, 5.9, 6.2])
+async def test_parts_keep_their_order_while_their_group_moves(autojump_clock: object, moment: float) -> None:
+    """One lane for the answer, whatever its chat is called: in order, and nothing within a penalty."""
+    streaming = StreamingSettings(notify="first")
+    steps = tokens(2500, every=0.01)
+    async with open_scene(*steps, settings=scene_settings(streaming=streaming), telegram=open_telegram()) as scene:
+        scene.server.say(SMALL, "@triolet_bot hello", user_id=ADA)
+        await trio.sleep(moment)
+        scene.server.act(scene.telegram.group_migrates, SMALL, MOVED)
+        scene.telegram.add_fault(Fault(method=("sendMessage", "editMessageText"), chat_id=MOVED, action=Flood(30)))
+        await rest(200)
+        words = [word for text in scene.bot_messages(MOVED) for word in text.split()]
+        assert words == said(2500).split()
+        calls = scene.calls("sendMessage", "editMessageText", chat_id=MOVED)
+        flooded = next(call.received for call in calls if call.status == 429)
+        assert not [call for call in calls if flooded < call.received < flooded + 30.0]
