@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import pytest
 import trio
-from scenes import ADA, open_scene, open_telegram, rest, said, scene_settings, tokens
+from scenes import ADA, STRANGER, open_scene, open_telegram, rest, said, scene_settings, tokens
 
 from triolet.app.supervisor import HELP
 from triolet.config import StoreSettings, StreamingSettings
 from triolet.core.delivery import SENT_AGAIN
 from triolet.core.events import ToolEnded, ToolStarted
+from triolet.core.lane import Lane
 from triolet.core.ports import ModelRequest
 from triolet.emulator import Fault, Limits, Refuse, Reset
 from triolet.providers.scripted import Hang, Pause, Say, Step, events
@@ -140,3 +142,21 @@ async def test_tool_line_whose_sending_was_uncertain_goes_too(autojump_clock: ob
         scene.server.say(ADA, "Hello")
         await rest(60)
         assert scene.bot_messages() == ["That is all"]
+
+
+async def test_nothing_is_kept_for_strangers(autojump_clock: object) -> None:
+    """Anybody may write to a bot; what is remembered of a chat is for those whom it serves."""
+    async with open_scene(*tokens(3)) as scene:
+        before = lane_count()
+        for _ in range(3):
+            scene.server.say(STRANGER, "Hello")
+        await rest(5)
+        assert lane_count() == before
+        await scene.ask()
+        assert lane_count() == before + 1
+
+
+def lane_count() -> int:
+    """How many chats the outbox has a lane for."""
+    gc.collect()
+    return sum(isinstance(each, Lane) for each in gc.get_objects())

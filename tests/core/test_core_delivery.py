@@ -1108,3 +1108,12 @@ def test_a_mark_goes_before_the_old_message_does() -> None:
     screen.lane.commit(Delivery(target, FormattedText("a" * MESSAGE_LIMIT), target, anew=True))
     assert deliver_all(screen, ["in vain"])[-2:] == [MARK, f"delete {PREVIEW} "]
     assert screen.ours() == ["a" * MESSAGE_LIMIT, SENT_AGAIN]
+
+
+def test_a_search_that_is_given_up_where_an_older_id_was_of_another_chat_has_found_nothing() -> None:
+    """Or the message would be sent once more as if it never had been."""
+    target = Bubble(Place(ConversationKey(-100), private=False), 1, message_id=8, home=-99)
+    search = Search(message_call(target, HELLO), 0.0)
+    target.candidates = [21]
+    search.settle(search.next_call(), FORBIDDEN, 2.0)
+    assert (search.state, target.lost, target.candidates) == (State.DEAD, True, [])

@@ -74,8 +74,7 @@ class Supervisor:
             return []
         update = parse_update(raw, self._bot)
         if isinstance(update, Incoming):
-            if is_new:  # an older one tells nothing: an earlier run may have sent messages after it
-                self._services.screen.note_message(_place_of(update))
+            self._note(update, is_new=is_new)
             return self._message(update)
         if isinstance(update, StopPressed):
             self._stop_pressed(update)
@@ -86,6 +85,15 @@ class Supervisor:
         if isinstance(update, Ignored):
             log.debug("update.ignored", update_id=update.update_id, why=update.why)
         return [update.update_id]
+
+    def _note(self, message: Incoming, *, is_new: bool) -> None:
+        """Let the screen know of a message's id.
+
+        An older one tells nothing, for an earlier run may have sent messages after it; and nothing is kept for
+        strangers, of whom there are any number.
+        """
+        if is_new and (not message.private or self._access.admits(message.user_id)):
+            self._services.screen.note_message(_place_of(message))
 
     def shut_down(self) -> None:
         """Stop every answer; the nursery is empty as soon as they are committed."""

@@ -247,7 +247,7 @@ class Search(Errand):
     def settle(self, call: Call, outcome: Outcome, now: float) -> list[Errand]:
         super().settle(call, outcome, now)
         if self.state is not State.WAITING:
-            self.bubble.lost = self.bubble.lost or self.bubble.message_id is None
+            self.bubble.lost = self.bubble.lost or self.bubble.shown_id is None
             self.bubble.candidates = []
         return []
 

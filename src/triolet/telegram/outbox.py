@@ -134,7 +134,7 @@ class Outbox:
         self._start_delivering(chat)
 
     def remove(self, bubble: Bubble) -> None:
-        """Take the bubble's message off the screen, as soon as nothing else wants to go."""
+        """Take the bubble's message off the screen, as soon as nothing lasting waits."""
         chat = self._chat(bubble)
         chat.lane.remove(bubble)
         self._start_delivering(chat)
