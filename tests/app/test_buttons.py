@@ -9,6 +9,7 @@ from scenes import ADA, BOB, GROUP, STRANGER, Scene, open_scene, rest, said, sce
 from triolet.config import StreamingSettings
 from triolet.emulator import ScreenMessage
 from triolet.providers.scripted import Hang
+from triolet.telegram.outbox import MAX_PRESSES
 
 EDIT = StreamingSettings(transport="edit")
 
@@ -118,3 +119,21 @@ async def test_nothing_is_left_of_a_turn_that_has_ended(autojump_clock: object) 
             update = raw | ({"message": message} if message else {})
             scene.server.act(scene.telegram.push_update, "callback_query", update)
         assert await scene.ask("still there?") == said(20)
+
+
+async def test_flood_of_presses_is_not_answered_one_by_one(autojump_clock: object) -> None:
+    """The calls that answers need are not given away to rubbish."""
+    async with open_scene(*tokens(20)) as scene:
+        shown = {"message_id": 1, "chat": {"id": STRANGER, "type": "private"}}
+        for number in range(50):
+            press_of = {
+                "id": str(number),
+                "from": {"id": STRANGER},
+                "chat_instance": "1",
+                "data": "x",
+                "message": shown,
+            }
+            scene.server.act(scene.telegram.push_update, "callback_query", press_of)
+        await trio.sleep(1.0)
+        assert len(scene.telegram.calls("answerCallbackQuery")) == MAX_PRESSES
+        assert await scene.ask() == said(20)
