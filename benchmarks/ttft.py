@@ -35,6 +35,8 @@ FIRST_PERSON = 1001
 class StopwatchProvider:
     """Speaks a word at once, and ends when it is told; ``asked`` is when."""
 
+    prefills = False
+
     def __init__(self) -> None:
         self.asked = 0.0
         self.end = trio.Event()

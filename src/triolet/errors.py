@@ -9,6 +9,7 @@
     │ ├ ProviderUnavailable  the same request may work later    .retry_after
     │ └ ProviderRejected     the same request never will        .status
     │   └ ContextTooLong     a shorter history might
+    ├ ToolError              a tool cannot do what it was asked; tell the model
     ├ TelegramError          a Bot API call was refused     .method .code .description
     │ ├ TooManyRequests      wait                           .retry_after
     │ ├ Unauthorized         the token is wrong: stop
@@ -84,6 +85,10 @@ class ProviderRejected(ProviderError):
 
 class ContextTooLong(ProviderRejected):
     """The request holds more tokens than the model takes; nothing was said yet."""
+
+
+class ToolError(TrioletError):
+    """A tool cannot do what it was asked; the message is for the model, and holds no secret."""
 
 
 class TelegramError(TrioletError):

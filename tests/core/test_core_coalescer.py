@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from triolet.core.coalescer import Coalescer, Frame
 from triolet.core.conversation import Ending
 from triolet.core.events import (
-    Batch,
     Finished,
     FinishReason,
     ReasoningDelta,
-    StreamEvent,
     TextCompleted,
     TextDelta,
     ToolCallDelta,
     ToolEnded,
     ToolStarted,
+    TurnBatch,
+    TurnEvent,
     UsageReported,
 )
 from triolet.core.hidden import Hidden
@@ -26,7 +26,7 @@ from triolet.core.hidden import Hidden
 
 def test_an_answer_step_by_step() -> None:
     coalescer = Coalescer()
-    rows: list[tuple[Batch, Frame, Ending]] = [
+    rows: list[tuple[TurnBatch, Frame, Ending]] = [
         ((), Frame("", 0), Ending.FAILED),
         ((ReasoningDelta("hm"),), Frame("", 0), Ending.FAILED),
         ((TextDelta("a"),), Frame("a", 1), Ending.FAILED),
@@ -84,7 +84,7 @@ def test_a_frame_is_as_blank_as_its_live_text(text: str, blank: bool) -> None:
 
 SEARCH, FETCH = ToolStarted("1", "search"), ToolStarted("2", "fetch")
 
-WALKS: list[tuple[str, list[tuple[Batch, Frame]]]] = [
+WALKS: list[tuple[str, list[tuple[TurnBatch, Frame]]]] = [
     (
         "a tool ends a segment, and says that it runs and has run",
         [
@@ -160,7 +160,7 @@ WALKS: list[tuple[str, list[tuple[Batch, Frame]]]] = [
 
 
 @pytest.mark.parametrize("rows", [pytest.param(row[1], id=row[0]) for row in WALKS])
-def test_segments_and_tools(rows: list[tuple[Batch, Frame]]) -> None:
+def test_segments_and_tools(rows: list[tuple[TurnBatch, Frame]]) -> None:
     coalescer = Coalescer()
     for batch, frame in rows:
         coalescer.receive(batch)
@@ -168,7 +168,7 @@ def test_segments_and_tools(rows: list[tuple[Batch, Frame]]) -> None:
         assert coalescer.take_frame() == frame, "taking a frame takes nothing away"
 
 
-FINISHED: list[tuple[str, Batch, Frame, str]] = [
+FINISHED: list[tuple[str, TurnBatch, Frame, str]] = [
     ("text", (TextDelta("a"),), Frame("a", 1), "a"),
     ("after a tool", (TextDelta("a"), SEARCH, TextDelta("b")), Frame("b", 3, ("a",)), "a\n\nb"),
     ("with a tool", (TextDelta("a"), SEARCH), Frame("", 2, ("a",)), "a"),
@@ -181,7 +181,7 @@ FINISHED: list[tuple[str, Batch, Frame, str]] = [
 
 
 @pytest.mark.parametrize(("batch", "frame", "text"), [pytest.param(*row[1:], id=row[0]) for row in FINISHED])
-def test_how_an_answer_ends(batch: Batch, frame: Frame, text: str) -> None:
+def test_how_an_answer_ends(batch: TurnBatch, frame: Frame, text: str) -> None:
     """The line about tools is gone, and what is blank or said already is not said."""
     coalescer = Coalescer()
     coalescer.receive(batch)
@@ -209,7 +209,7 @@ def test_frames_lack_what_may_be_hidden_and_the_text_does_not() -> None:
 def test_each_segment_is_searched_for_hidden_text_by_itself() -> None:
     """A block that its segment leaves open hides nothing of the next, and a completed text is another."""
     coalescer = Coalescer(["think"])
-    rows: list[tuple[Batch, Frame, str]] = [
+    rows: list[tuple[TurnBatch, Frame, str]] = [
         ((TextDelta("a\n<think>secret"),), Frame("a\n", 1), "a\n"),
         ((SEARCH, TextDelta("b")), Frame("b", 3, ("a\n",), "⏳ search"), "a\n\n\nb"),
         ((TextCompleted("<think>secret</think>c"),), Frame("c", 4, ("a\n",), "⏳ search"), "a\n\n\nc"),
@@ -251,12 +251,12 @@ TAGS = ["think"]
 WORDS = st.text(st.sampled_from("ab \n"), min_size=1, max_size=3) | st.sampled_from(
     ["<think>", "</think>", "<", "NO_REPLY"]
 )
-EVENTS: st.SearchStrategy[StreamEvent] = st.one_of(
+EVENTS: st.SearchStrategy[TurnEvent] = st.one_of(
     st.builds(TextDelta, st.text(min_size=1, max_size=3)),
     st.builds(ReasoningDelta, st.text(min_size=1, max_size=3)),
     st.builds(UsageReported, st.integers(0, 9), st.integers(0, 9)),
 )
-WITH_TOOLS: st.SearchStrategy[StreamEvent] = st.one_of(
+WITH_TOOLS: st.SearchStrategy[TurnEvent] = st.one_of(
     st.builds(TextDelta, WORDS),
     st.builds(TextCompleted, WORDS),
     st.builds(ToolStarted, st.sampled_from("12"), st.just("tool")),
@@ -265,7 +265,7 @@ WITH_TOOLS: st.SearchStrategy[StreamEvent] = st.one_of(
 
 
 @given(st.lists(st.tuples(st.lists(EVENTS, max_size=4), st.booleans())))
-def test_any_batches_and_frames_give_the_same_text(batches: list[tuple[list[StreamEvent], bool]]) -> None:
+def test_any_batches_and_frames_give_the_same_text(batches: list[tuple[list[TurnEvent], bool]]) -> None:
     coalescer = Coalescer()
     text, revisions = "", {0: ""}
     for batch, take in batches:
@@ -283,7 +283,7 @@ def seen_of(segment: str) -> str:
     return hidden.feed(segment) + hidden.rest
 
 
-def said(events: list[StreamEvent]) -> list[str]:
+def said(events: list[TurnEvent]) -> list[str]:
     """What was said, segment after segment, stripped: the second opinion, made from all events at once."""
     segments = [""]
     for event in events:
@@ -298,7 +298,7 @@ def said(events: list[StreamEvent]) -> list[str]:
 
 
 @given(st.lists(st.tuples(WITH_TOOLS, st.booleans()), max_size=30))
-def test_any_segments_are_said_once_and_in_order(events: list[tuple[StreamEvent, bool]]) -> None:
+def test_any_segments_are_said_once_and_in_order(events: list[tuple[TurnEvent, bool]]) -> None:
     """Whatever frames are taken; a frame is a beginning, without what may turn out to be hidden or a repetition."""
     coalescer = Coalescer(TAGS)
     seen: dict[int, Frame] = {}

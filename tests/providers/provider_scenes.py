@@ -21,9 +21,9 @@ from triolet.core.events import (
     Batch,
     Finished,
     ReasoningDelta,
-    StreamEvent,
     TextDelta,
     ToolCallDelta,
+    TurnEvent,
     UsageReported,
 )
 from triolet.core.ports import ModelRequest, Provider
@@ -44,7 +44,7 @@ class Ear:
         self.times.append(trio.current_time())
 
     @property
-    def events(self) -> list[StreamEvent]:
+    def events(self) -> list[TurnEvent]:
         return [event for batch in self.batches for event in batch]
 
     @property
@@ -125,7 +125,7 @@ async def open_tcp_scene(**options: Any) -> AsyncIterator[Scene]:
             nursery.cancel_scope.cancel()
 
 
-def _write(event: StreamEvent) -> bytes:
+def _write(event: TurnEvent) -> bytes:
     if isinstance(event, TextDelta):
         return wire.say(event.text).data
     if isinstance(event, ReasoningDelta):

@@ -23,7 +23,7 @@ import trio
 from triolet.core.coalescer import Coalescer, Frame
 from triolet.core.conversation import Ending
 from triolet.core.ending import mark_of
-from triolet.core.events import Batch
+from triolet.core.events import TurnBatch
 from triolet.errors import ProviderError, StartError
 from triolet.transports import Transport
 from triolet.transports.latest import Latest
@@ -35,7 +35,7 @@ COMMIT_SECONDS = 2.0
 INTERNAL = "an internal error"
 """What the chat is told of a mistake of ours."""
 
-Ask: TypeAlias = Callable[[Callable[[Batch], None]], Awaitable[None]]
+Ask: TypeAlias = Callable[[Callable[[TurnBatch], None]], Awaitable[None]]
 """Asks the model, and emits what it says; raises `ProviderError`."""
 
 Record: TypeAlias = Callable[["Turn"], Awaitable[None]]
@@ -66,7 +66,7 @@ class Turn:
 
 async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
     """Returns when the answer is committed: given to the outbox, and recorded."""
-    to_coalescer, from_provider = trio.open_memory_channel[Batch](math.inf)
+    to_coalescer, from_provider = trio.open_memory_channel[TurnBatch](math.inf)
     latest = Latest(turn.coalescer)
     window = trio.CancelScope()
     try:
@@ -85,7 +85,7 @@ async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
             log.error("turn.not_recorded", problem="the store took too long")
 
 
-async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChannel[Batch]) -> None:
+async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChannel[TurnBatch]) -> None:
     # The channel is not bounded: a slow screen must not hold up the model, and the coalescer only copies.
     with to_coalescer:
         try:
@@ -96,7 +96,7 @@ async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChann
 
 
 async def _run_coalescer(
-    turn: Turn, from_provider: trio.MemoryReceiveChannel[Batch], latest: Latest, window: trio.CancelScope
+    turn: Turn, from_provider: trio.MemoryReceiveChannel[TurnBatch], latest: Latest, window: trio.CancelScope
 ) -> None:
     async with from_provider:
         async for batch in from_provider:

@@ -20,14 +20,14 @@ import attrs
 
 from triolet.core.conversation import Ending
 from triolet.core.events import (
-    Batch,
     Finished,
     FinishReason,
-    StreamEvent,
     TextCompleted,
     TextDelta,
     ToolEnded,
     ToolStarted,
+    TurnBatch,
+    TurnEvent,
     UsageReported,
 )
 from triolet.core.hidden import Hidden
@@ -112,11 +112,11 @@ class Coalescer:
         """Whether the answer, if it has ended, is the model's wish to say nothing; its text is empty then."""
         return self._segment.is_silent and not self._before
 
-    def receive(self, batch: Batch) -> None:
+    def receive(self, batch: TurnBatch) -> None:
         for event in batch:
             self._take(event)
 
-    def _take(self, event: StreamEvent) -> None:
+    def _take(self, event: TurnEvent) -> None:
         if isinstance(event, TextDelta):
             self._revision += self._segment.feed(event.text)
         elif isinstance(event, TextCompleted):

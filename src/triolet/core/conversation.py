@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -50,15 +51,43 @@ class OpaquePart:
     data: dict[str, Any]
 
 
-Part: TypeAlias = TextPart | OpaquePart
-Role: TypeAlias = Literal["user", "assistant"]
+@attrs.frozen
+class ToolCallPart:
+    """A tool call that the model asked for; ``arguments`` is its JSON text as it came, which may be none."""
+
+    call_id: str
+    name: str
+    arguments: str = ""
+
+    @property
+    def input(self) -> dict[str, Any] | None:
+        """The arguments, empty ones for an empty text; None if they are no JSON object."""
+        try:
+            value = json.loads(self.arguments.strip() or "{}")
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, dict) else None
+
+
+@attrs.frozen
+class ToolResultPart:
+    """What a tool call gave, for the model to read."""
+
+    call_id: str
+    content: str
+    is_error: bool = False
+
+
+Part: TypeAlias = TextPart | OpaquePart | ToolCallPart | ToolResultPart
+Role: TypeAlias = Literal["user", "assistant", "tool"]
 
 
 @attrs.frozen
 class Message:
     """One message of a conversation, in no provider's dialect.
 
-    ``ending`` tells how an assistant's message ended; a user's are always complete.
+    A ``tool`` message holds the results of the calls of the assistant's message before it, all of them. ``ending``
+    tells how an assistant's message ended; others are always complete.
     """
 
     role: Role
@@ -72,3 +101,7 @@ class Message:
     @property
     def text(self) -> str:
         return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def calls(self) -> tuple[ToolCallPart, ...]:
+        return tuple(part for part in self.parts if isinstance(part, ToolCallPart))

@@ -1,4 +1,12 @@
-"""What a model says, in no provider's dialect: the events a provider puts into a turn."""
+"""What happens in a turn: what a model says, in no provider's dialect, and what the agent loop does about it.
+
+A provider emits `StreamEvent`s, in this order and no other::
+
+    (TextDelta | TextCompleted | ReasoningDelta | ToolCallDelta | ToolCallCompleted | BlockCompleted
+     | UsageReported)*  Finished  UsageReported*
+
+The agent loop passes them on within what it adds, the events of a round and of its tools.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +14,21 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from triolet.core.conversation import Message, OpaquePart, ToolResultPart
+
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 
 
 @attrs.frozen
 class TextDelta:
     """More of the answer's text; never empty."""
+
+    text: str
+
+
+@attrs.frozen
+class TextCompleted:
+    """The whole text of the round, as the provider holds it: what counts where a delta was lost or rewritten."""
 
     text: str
 
@@ -25,7 +42,7 @@ class ReasoningDelta:
 
 @attrs.frozen
 class ToolCallDelta:
-    """A fragment of a requested tool call; fragments of one call share ``index``.
+    """A fragment of a requested tool call; fragments of one call, and no others, share ``index``.
 
     ``call_id`` and ``name`` come with the first fragment and are empty afterwards; ``arguments`` are pieces
     of one JSON text.
@@ -38,12 +55,33 @@ class ToolCallDelta:
 
 
 @attrs.frozen
+class ToolCallCompleted:
+    """A tool call as the provider holds it: what counts for its ``index``, whatever fragments came."""
+
+    index: int
+    call_id: str
+    name: str
+    arguments: str
+
+
+@attrs.frozen
+class BlockCompleted:
+    """A block that is nobody's to read, and must go back as it came with the rest of its round."""
+
+    block: OpaquePart
+
+
+@attrs.frozen
 class UsageReported:
-    """Tokens as the provider counted them; ``cached_tokens`` are part of ``input_tokens``."""
+    """Tokens of the round as the provider counted them; the newest report of a round replaces the ones before.
+
+    ``cached_tokens``, read from a cache, and ``cache_write_tokens``, put into one, are parts of ``input_tokens``.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @attrs.frozen
@@ -53,11 +91,33 @@ class Finished:
     reason: FinishReason
 
 
-@attrs.frozen
-class TextCompleted:
-    """The whole text since the last tool, as the provider holds it: what counts where a delta was lost or rewritten."""
+StreamEvent: TypeAlias = (
+    TextDelta
+    | TextCompleted
+    | ReasoningDelta
+    | ToolCallDelta
+    | ToolCallCompleted
+    | BlockCompleted
+    | UsageReported
+    | Finished
+)
 
-    text: str
+Batch: TypeAlias = tuple[StreamEvent, ...]
+"""The events of one read of the provider's socket: what crosses the memory channel as one value."""
+
+
+@attrs.frozen
+class RoundStarted:
+    """A model is asked, by the name that the settings give it; not the first time if an attempt came to nothing."""
+
+    model: str
+
+
+@attrs.frozen
+class RoundEnded:
+    """The model has said all of a round, and wants tools: ``message`` is what it said, calls and all."""
+
+    message: Message
 
 
 @attrs.frozen
@@ -70,14 +130,33 @@ class ToolStarted:
 
 @attrs.frozen
 class ToolEnded:
-    """The tool has run, well or not."""
+    """The tool has run, well or not, or could not."""
 
     call_id: str
+    result: ToolResultPart | None = None
 
 
-StreamEvent: TypeAlias = (
-    TextDelta | TextCompleted | ReasoningDelta | ToolCallDelta | ToolStarted | ToolEnded | UsageReported | Finished
-)
+Verdict: TypeAlias = Literal["allowed", "denied", "unanswered"]
 
-Batch: TypeAlias = tuple[StreamEvent, ...]
-"""The events of one read of the provider's socket: what crosses the memory channel as one value."""
+
+@attrs.frozen
+class ApprovalAsked:
+    """A person is asked whether the tool may run; ``allow`` and ``deny`` are what the buttons carry."""
+
+    call_id: str
+    text: str
+    allow: str
+    deny: str
+
+
+@attrs.frozen
+class ApprovalEnded:
+    """Nobody is asked any more."""
+
+    call_id: str
+    verdict: Verdict
+
+
+TurnEvent: TypeAlias = StreamEvent | RoundStarted | RoundEnded | ToolStarted | ToolEnded | ApprovalAsked | ApprovalEnded
+
+TurnBatch: TypeAlias = tuple[TurnEvent, ...]

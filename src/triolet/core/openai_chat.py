@@ -21,7 +21,6 @@ import msgspec
 
 from triolet.core.conversation import Message
 from triolet.core.events import (
-    Batch,
     Finished,
     FinishReason,
     ReasoningDelta,
@@ -30,8 +29,8 @@ from triolet.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from triolet.core.sse import SSEDecoder
-from triolet.errors import ProviderUnavailable, RemoteProtocolError
+from triolet.core.sse import ServerSentEvent
+from triolet.core.wire import WireDecoder, broken_off, decode_json, sendable
 
 
 class _Function(msgspec.Struct):
@@ -75,7 +74,7 @@ class _Chunk(msgspec.Struct):
     error: Any = None
 
 
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_CHUNK = msgspec.json.Decoder(_Chunk)
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -86,48 +85,18 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
-class OpenAIChatDecoder:
-    """The bytes of a streamed response body, a chunk at a time, to stream events.
+class OpenAIChatDecoder(WireDecoder):
+    """Source and rules: above."""
 
-    Raises:
-        ProviderUnavailable: the server reported an error inside the stream.
-        RemoteProtocolError: an event is not what the dialect allows.
-    """
-
-    def __init__(self) -> None:
-        self._sse = SSEDecoder()
-        self.began = False
-        """A server-sent event came: this is a stream."""
-        self.finished = False
-        """The model ended its answer."""
-        self.done = False
-        """The server said that nothing more comes."""
-        self.before_error: Batch = ()
-        """What stood before the error in the chunk that raised it: it was said, so it counts."""
-
-    def receive_data(self, chunk: bytes) -> Batch:
-        events: list[StreamEvent] = []
-        try:
-            for event in self._sse.receive_data(chunk):
-                events += self._receive(event.data)
-        except (ProviderUnavailable, RemoteProtocolError):
-            self.before_error = tuple(events)
-            raise
-        return tuple(events)
-
-    def _receive(self, data: str) -> list[StreamEvent]:
-        self.began = True
-        if data == "[DONE]":
+    def _receive(self, event: ServerSentEvent) -> list[StreamEvent]:
+        if event.data == "[DONE]":
             self.done = True
-        return [] if self.done or not data else self._events(data)
+        return [] if self.done else self._events(event.data)
 
     def _events(self, data: str) -> list[StreamEvent]:
-        try:
-            chunk = _decode_chunk(data)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise RemoteProtocolError(f"the provider sent a chunk that makes no sense: {error}") from None
+        chunk = decode_json(_CHUNK, data)
         if chunk.error is not None:
-            raise ProviderUnavailable(f"the provider broke off: {_error_text(chunk.error)}")
+            raise broken_off(chunk.error)
         events = [event for choice in chunk.choices or () for event in self._choice(choice)]
         if chunk.usage is not None:
             events.append(_usage(chunk.usage))
@@ -163,24 +132,13 @@ def _usage(usage: _Usage) -> UsageReported:
     return UsageReported(usage.prompt_tokens or 0, usage.completion_tokens or 0, details.cached_tokens or 0)
 
 
-def _error_text(error: object) -> str:
-    text = (error.get("message") or error.get("code")) if isinstance(error, dict) else error
-    # A nested value is nobody's message, and may be too deep to print.
-    return str(text)[:300] if text and isinstance(text, str | int) else "it gave no reason"
-
-
 def render_messages(system_prompt: str, messages: Sequence[Message]) -> list[dict[str, str]]:
     """The ``messages`` of a request, as the strictest servers want them: none without text, roles in turn.
 
     Two of a user's in a row, because the first got no answer, become one.
     """
-    rendered = [{"role": "system", "content": _sendable(system_prompt)}] if system_prompt else []
+    rendered = [{"role": "system", "content": sendable(system_prompt)}] if system_prompt else []
     spoken = [message for message in messages if message.text]
     for role, group in itertools.groupby(spoken, key=lambda message: message.role):
-        rendered.append({"role": role, "content": "\n\n".join(_sendable(message.text) for message in group)})
+        rendered.append({"role": role, "content": "\n\n".join(sendable(message.text) for message in group)})
     return rendered
-
-
-def _sendable(text: str) -> str:
-    """Half of a surrogate pair, which JSON may bring in and UTF-8 cannot carry, becomes a replacement character."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

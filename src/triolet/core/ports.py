@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
@@ -69,16 +69,64 @@ class Store(Inbox, History, Preferences, Protocol):
 
 
 @attrs.frozen
+class ToolSpec:
+    """A tool as a model gets to know it; ``parameters`` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+class Tool(Protocol):
+    """What a model may call."""
+
+    @property
+    def spec(self) -> ToolSpec: ...
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether it changes anything outside: then a person is asked first."""
+        ...
+
+    async def call(self, arguments: Mapping[str, Any]) -> str:
+        """Run it; what it gives is for the model. Cancelling ends it.
+
+        Raises:
+            ToolError: it cannot; the message tells the model why.
+        """
+        ...
+
+
+class Toolbox(Protocol):
+    """The tools that there are now; which they are may change from round to round."""
+
+    def tools(self) -> Sequence[Tool]:
+        """No two of one name."""
+        ...
+
+
+@attrs.frozen
 class ModelRequest:
-    """One question to a model: what was said, and how much it may answer."""
+    """One question to a model: what was said, what it may call, and how much it may answer.
+
+    Messages that end with an assistant's text ask for that text's continuation. Without ``may_call`` the ``tools`` are
+    only there because earlier messages speak of them.
+    """
 
     messages: Sequence[Message]
     system_prompt: str = ""
     max_tokens: int = 4096
+    tools: Sequence[ToolSpec] = ()
+    may_call: bool = True
 
 
 class Provider(Protocol):
     """A model behind an API."""
+
+    @property
+    def prefills(self) -> bool:
+        """Whether a request that ends with an assistant's text is answered with the rest of that text."""
+        ...
 
     async def stream(self, request: ModelRequest, emit: Callable[[Batch], None]) -> None:
         """Ask, and emit what the model says, a batch for each read of the socket, until it has said all.

@@ -56,6 +56,9 @@ _SDK_ERRORS = (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.S
 class OpenAIChatProvider:
     """Made by `open_openai_chat`."""
 
+    prefills = False
+    """OpenAI's own models begin anew after an assistant's text."""
+
     def __init__(self, client: openai.AsyncOpenAI, settings: ModelSettings) -> None:
         self._client = client
         self._settings = settings

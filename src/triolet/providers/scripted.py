@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import attrs
 import trio
@@ -18,9 +18,10 @@ from triolet.core.events import (
     Finished,
     FinishReason,
     ReasoningDelta,
-    StreamEvent,
     TextDelta,
     ToolCallDelta,
+    TurnBatch,
+    TurnEvent,
     UsageReported,
 )
 from triolet.core.ports import ModelRequest
@@ -31,7 +32,7 @@ from triolet.errors import ProviderError
 class Say:
     """Emit these events as one batch, as one read of a socket would bring them."""
 
-    events: Batch
+    events: TurnBatch
 
     @classmethod
     def text(cls, text: str) -> Say:
@@ -91,8 +92,9 @@ class ScriptedProvider:
     ``requests`` are the requests in order; ``open_streams`` counts those that have not ended yet.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, prefills: bool = False) -> None:
         self._script = script
+        self.prefills = prefills
         self.requests: list[ModelRequest] = []
         self.open_streams = 0
 
@@ -111,7 +113,7 @@ class ScriptedProvider:
         for step in steps:
             if isinstance(step, Say):
                 finished = finished or any(isinstance(event, Finished) for event in step.events)
-                emit(step.events)
+                emit(cast("Batch", step.events))
             elif isinstance(step, Pause):
                 await trio.sleep(step.seconds)
             elif isinstance(step, Fail):
@@ -217,6 +219,6 @@ def constant(*steps: Step) -> Script:
     return lambda _request: steps
 
 
-def events(*said: StreamEvent) -> Say:
+def events(*said: TurnEvent) -> Say:
     """One batch of any events."""
     return Say(said)

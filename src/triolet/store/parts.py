@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from triolet.core.conversation import OpaquePart, Part, TextPart
+from triolet.core.conversation import OpaquePart, Part, TextPart, ToolCallPart, ToolResultPart
 
 
 def render_json(value: object) -> str:
@@ -25,10 +25,18 @@ def parse_parts(text: str) -> tuple[Part, ...]:
 def _render_part(part: Part) -> dict[str, Any]:
     if isinstance(part, TextPart):
         return {"text": part.text}
+    if isinstance(part, ToolCallPart):
+        return {"call": part.call_id, "name": part.name, "arguments": part.arguments}
+    if isinstance(part, ToolResultPart):
+        return {"result": part.call_id, "content": part.content, "error": part.is_error}
     return {"dialect": part.dialect, "data": part.data}
 
 
 def _parse_part(part: dict[str, Any]) -> Part:
     if "text" in part:
         return TextPart(part["text"])
+    if "call" in part:
+        return ToolCallPart(part["call"], part["name"], part["arguments"])
+    if "result" in part:
+        return ToolResultPart(part["result"], part["content"], part["error"])
     return OpaquePart(part["dialect"], part["data"])

@@ -1,0 +1,121 @@
+"""One model call as a message: what a model said in a round, put together from its events.
+
+Rules: parts keep the order in which they began; hidden text is no part; a call counts only when its round has
+finished, for the arguments of a cut one may be half of what was meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from triolet.core.conversation import Ending, Message, OpaquePart, Part, TextPart, ToolCallPart
+from triolet.core.events import (
+    Batch,
+    BlockCompleted,
+    Finished,
+    StreamEvent,
+    TextCompleted,
+    TextDelta,
+    ToolCallCompleted,
+    ToolCallDelta,
+    UsageReported,
+)
+from triolet.core.hidden import Hidden
+from triolet.core.text import is_blank
+
+
+@attrs.define
+class _Text:
+    pieces: list[str] = attrs.Factory(list)
+
+
+@attrs.define
+class _Call:
+    call_id: str = ""
+    name: str = ""
+    pieces: list[str] = attrs.Factory(list)
+
+
+class Round:
+    """``hide_tags`` are those of `Hidden`."""
+
+    def __init__(self, hide_tags: Sequence[str] = ()) -> None:
+        self._hide_tags = hide_tags
+        self._parts: list[_Text | _Call | OpaquePart] = []
+        self._calls: dict[int, _Call] = {}
+        self.finished: Finished | None = None
+        self.usage: UsageReported | None = None
+
+    @property
+    def text(self) -> str:
+        """All of its text as it came, whether it may be seen or not."""
+        return "".join(piece for part in self._parts if isinstance(part, _Text) for piece in part.pieces)
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether a user may have seen any of it."""
+        return not is_blank(self.text)
+
+    def receive(self, batch: Batch) -> None:
+        for event in batch:
+            self._take(event)
+
+    def _take(self, event: StreamEvent) -> None:
+        if isinstance(event, TextDelta):
+            self._add_text(event.text)
+        elif isinstance(event, TextCompleted):
+            self._parts = [part for part in self._parts if not isinstance(part, _Text)]
+            self._add_text(event.text)
+        elif isinstance(event, ToolCallDelta | ToolCallCompleted):
+            self._add_call(event)
+        elif isinstance(event, BlockCompleted):
+            self._parts.append(event.block)
+        elif isinstance(event, UsageReported):
+            self.usage = event
+        elif isinstance(event, Finished):
+            self.finished = event
+
+    def _add_text(self, text: str) -> None:
+        last = self._parts[-1] if self._parts else None
+        if not isinstance(last, _Text):
+            last = _Text()
+            self._parts.append(last)
+        last.pieces.append(text)
+
+    def _add_call(self, event: ToolCallDelta | ToolCallCompleted) -> None:
+        call = self._calls.get(event.index)
+        if call is None:
+            call = self._calls[event.index] = _Call()
+            self._parts.append(call)
+        if isinstance(event, ToolCallCompleted):
+            call.pieces = []
+        call.call_id = event.call_id or call.call_id
+        call.name = event.name or call.name
+        call.pieces.append(event.arguments)
+
+    @property
+    def wants_tools(self) -> bool:
+        """Whether it has ended, and asks for tools: servers differ in what they call the reason."""
+        return self.finished is not None and self.finished.reason in {"tool_calls", "stop", "other"} and self._has_calls
+
+    @property
+    def _has_calls(self) -> bool:
+        return any(call.name for call in self._calls.values())
+
+    def message(self, ending: Ending = Ending.COMPLETE) -> Message:
+        """What was said; with the calls, if it `wants_tools`."""
+        return Message("assistant", tuple(part for each in self._parts for part in self._rendered(each)), ending)
+
+    def _rendered(self, part: _Text | _Call | OpaquePart) -> list[Part]:
+        if isinstance(part, _Text):
+            hidden = Hidden(self._hide_tags)
+            text = hidden.feed("".join(part.pieces)) + hidden.rest
+            return [] if is_blank(text) else [TextPart(text)]
+        if isinstance(part, OpaquePart):
+            return [part]
+        if not (part.name and self.wants_tools):
+            return []
+        number = list(self._calls.values()).index(part)
+        return [ToolCallPart(part.call_id or f"call_{number}", part.name, "".join(part.pieces))]
