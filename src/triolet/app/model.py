@@ -180,7 +180,7 @@ async def _listen(
     try:
         await candidate.ask(question, hear)
         if answer.finished is None:
-            raise ProviderUnavailable("the connection broke off")  # noqa: TRY301  # as if the provider had said so
+            raise ProviderUnavailable("the connection was closed too early")  # noqa: TRY301  # as if the provider had said so
     except ProviderUnavailable:
         candidate.breaker.failed(trio.current_time())
         raise
