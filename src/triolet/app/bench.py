@@ -8,10 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import attrs
 
 from triolet.app.agent import Agent
-from triolet.app.model import Model
+from triolet.app.model import Model, Price
 from triolet.config import ModelSettings, Settings
+from triolet.core.events import UsageReported
 from triolet.core.ports import Provider, Tool, Toolbox
 from triolet.providers import open_provider
+from triolet.providers.prices import price_of
 from triolet.tools import ToolLimits, open_builtin
 
 
@@ -36,6 +38,16 @@ async def open_providers(settings: ModelSettings) -> AsyncIterator[list[Provider
     """Those of ``settings.models()``, one each; leaving it closes their connections."""
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(open_provider(model)) for model in settings.models()]
+
+
+def price_list(settings: ModelSettings) -> Price:
+    """What the models of the settings cost; the prices of a ``base_url`` of one's own are nobody's to know."""
+    official = {model.name: model.provider for model in settings.models() if not model.base_url}
+
+    def price(model: str, usage: UsageReported) -> float | None:
+        return price_of(official[model], model, usage) if model in official else None
+
+    return price
 
 
 def open_agent(settings: Settings, providers: Sequence[Provider], bench: Toolbox) -> Agent:

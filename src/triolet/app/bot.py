@@ -9,7 +9,7 @@ import attrs
 import structlog
 import trio
 
-from triolet.app.bench import open_agent, open_bench
+from triolet.app.bench import open_agent, open_bench, price_list
 from triolet.app.conversation import Services
 from triolet.app.supervisor import COMMANDS, Supervisor
 from triolet.config import Settings
@@ -138,14 +138,15 @@ async def _cancel_on(event: trio.Event, scope: trio.CancelScope) -> None:
 def _services(settings: Settings, providers: Sequence[Provider], house: _House, bench: Toolbox) -> Services:
     return Services(
         agent=open_agent(settings, providers, bench),
-        history=house.store,
-        preferences=house.store,
+        store=house.store,
         owner=next(iter(settings.access.allow), None),
         screen=TelegramScreen(house.outbox, settings.streaming),
         turns=trio.CapacityLimiter(settings.limits.max_turns),
         queue_limit=settings.limits.queue_per_chat,
         approval_seconds=settings.tools.approval_timeout,
         hide_tags=settings.streaming.hide_tags,
+        footer=settings.streaming.footer,
+        price=price_list(settings.model),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from triolet.app.bench import open_agent, open_bench
+from triolet.app.bench import open_agent, open_bench, price_list
 from triolet.app.conversation import Services
 from triolet.app.supervisor import Supervisor
 from triolet.config import Settings
@@ -32,13 +32,14 @@ async def run_chat(settings: Settings, providers: Sequence[Provider], terminal: 
     async with open_store(":memory:", executor=run_inline) as store, trio.open_nursery() as outer:
         services = Services(
             agent=open_agent(settings, providers, open_bench(settings)),
-            history=store,
-            preferences=store,
+            store=store,
             screen=ConsoleScreen(terminal),
             turns=trio.CapacityLimiter(1),
             queue_limit=sys.maxsize,  # a pipe may say all at once
             approval_seconds=settings.tools.approval_timeout,
             hide_tags=settings.streaming.hide_tags,
+            footer=settings.streaming.footer,
+            price=price_list(settings.model),
         )
         async with trio.open_nursery() as conversations:
             supervisor = Supervisor(conversations, services, Access({_PERSON}, "all"), BotIdentity(0, ""))

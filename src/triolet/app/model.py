@@ -44,6 +44,9 @@ GO_ON = (
 
 Emit: TypeAlias = Callable[[TurnBatch], None]
 
+Price: TypeAlias = Callable[[str, UsageReported], float | None]
+"""What a round of a model, by its name, costs in US dollars; None if nobody knows."""
+
 
 @attrs.frozen
 class Question:
