@@ -81,7 +81,7 @@ async def test_stop_keeps_the_reasoning_so_far(autojump_clock: object) -> None:
 
 
 async def test_reasoning_between_tools(autojump_clock: object) -> None:
-    story = [
+    story: list[Step | Calls] = [
         Say.reasoning("First I look."),
         Pause(1.0),
         calls("search"),
