@@ -61,6 +61,8 @@ def opaque(kind: str, **data: Any) -> BlockCompleted:
 
 # One event
 
+KNOWN: Final = ("text", "thinking", "tool_use")
+ODD: Final = {"text": "x", "thinking": "x", "signature": "x", "partial_json": "x"}
 
 ROWS: list[tuple[str, list[dict[str, Any]], list[StreamEvent]]] = [
     ("text", [begin(0, "text", text=""), say(0, "a")], [TextDelta("a")]),
@@ -107,6 +109,29 @@ ROWS: list[tuple[str, list[dict[str, Any]], list[StreamEvent]]] = [
             *(ToolCallDelta(number, "", "", piece) for number, piece in ((0, "{"), (1, "["), (0, "}"), (1, "]"))),
         ],
     ),
+    (
+        "starts without an index are counted",
+        [
+            *({"type": "content_block_start", "content_block": {"type": "tool_use", "id": one}} for one in "ab"),
+            *(args(0, "{"), args(1, "["), args(0, "}"), stop(0), args(1, "]")),
+        ],
+        [
+            *(ToolCallDelta(0, "a", "", ""), ToolCallDelta(1, "b", "", "")),
+            *(ToolCallDelta(number, "", "", piece) for number, piece in ((0, "{"), (1, "["), (0, "}"), (1, "]"))),
+        ],
+    ),
+    (
+        "deltas of an unknown type, whatever they hold",
+        [
+            *(
+                event
+                for n, kind in enumerate(KNOWN)
+                for event in (begin(n, kind), delta(n, "odd_delta", **ODD), stop(n))
+            ),
+        ],
+        [opaque("thinking", thinking=""), ToolCallDelta(0, "", "", "")],
+    ),
+    ("null thinking", [begin(0, "thinking"), delta(0, "thinking_delta"), stop(0)], [opaque("thinking", thinking="")]),
     (
         "a whole input that is followed by fragments is no input",
         [begin(0, "tool_use", id="a", name="f", input={"x": 1}), args(0, "{}"), stop(0)],

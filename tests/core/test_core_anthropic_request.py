@@ -153,6 +153,11 @@ HISTORIES: list[tuple[str, list[Message], list[dict[str, Any]]]] = [
         [HI_, answered(text("a")), asked(text("b"))],
     ),
     (
+        "a result that the user gives",
+        [HI, said("a", call()), Message("user", (result(), TextPart("b")))],
+        [HI_, answered(text("a")), asked(text("b"))],
+    ),
+    (
         "half of the results",
         [HI, said(call("a"), call("b")), gave(result("b"), result("c"))],
         [HI_, answered(use("b")), asked(outcome("b"))],
@@ -309,10 +314,18 @@ def test_half_of_a_pair_is_replaced_wherever_it_stands() -> None:
 
 
 def test_what_json_does_not_know_is_null() -> None:
-    arguments = '{"a": NaN, "b": [-Infinity, 1e999, 1.5, true, null], "c": ' + "[" * 500 + "]" * 500 + "}"
-    (block,) = rendered(HI, said(call("a", arguments)), gave(result()))[1]["content"]
-    assert block["input"] == {"a": None, "b": [None, None, 1.5, True, None], "c": block["input"]["c"]}
-    assert str(block["input"]["c"]) == "[" * 63 + "None" + "]" * 63
+    numbers = '{"a": NaN, "b": [-Infinity, 1e999, 1.5, true, null]}'
+    deep = '{"a":' * 500 + "[" * 300 + "]" * 300 + "}" * 500, '{"a": ' + "[" * 500 + "]" * 500 + "}"
+    calls = [call("a", numbers), call("b", deep[0]), call("c", deep[1])]
+    inputs = [block["input"] for block in rendered(HI, said(*calls), gave(*map(result, "abc")))[1]["content"]]
+    assert inputs[0] == {"a": None, "b": [None, None, 1.5, True, None]}
+    assert str(inputs[1]) == "{'a': " * 64 + "None" + "}" * 64
+    assert str(inputs[2]) == "{'a': " + "[" * 63 + "None" + "]" * 63 + "}"
+
+
+def test_a_name_is_not_too_long() -> None:
+    (block,) = rendered(HI, said(call("a", name="f" * 129)), gave(result()))[1]["content"]
+    assert block["name"] == "f" * 128
 
 
 def test_what_was_said_goes_back_as_it_came() -> None:

@@ -88,13 +88,12 @@ def _said(messages: Sequence[Message]) -> Iterator[tuple[str, list[_Json]]]:
             blocks = _answered(message, dict(ids))
         else:
             blocks = _results(message, ids) if message.role == "tool" else _texts(message)
-            ids = {}
         if blocks:
             yield ("assistant" if message.role == "assistant" else "user"), blocks
 
 
 def _ids(message: Message, after: Message | None, taken: set[str]) -> dict[str, str]:
-    """What the calls that have a result are called in this request."""
+    """What the calls that have a result in the next message are called in this request."""
     results = after.parts if after is not None and after.role == "tool" else ()
     answered = {part.call_id for part in results if isinstance(part, ToolResultPart)}
     return {
