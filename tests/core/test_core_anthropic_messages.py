@@ -77,7 +77,7 @@ ROWS: list[tuple[str, list[dict[str, Any]], list[StreamEvent]]] = [
     ("a null delta", [{"type": "content_block_delta", "index": 0, "delta": None}], []),
     ("a stop of nothing", [stop(0), {"type": "content_block_stop"}], []),
     ("thinking is not text", [begin(0, "thinking"), say(0, "a"), delta(0, "thinking_delta", thinking="")], []),
-    ("no text of a call", [begin(0, "tool_use"), say(0, "a")], [ToolCallDelta(0, "", "", "")]),
+    ("no text of a call", [begin(0, "tool_use", id="c"), say(0, "a")], [ToolCallDelta(0, "c", "", "")]),
     ("arguments of text", [begin(0, "text"), args(0, "{}")], []),
     ("arguments of thinking", [begin(0, "thinking"), args(0, "{}")], []),
     ("a text block is not kept", [begin(0, "text"), say(0, "a"), stop(0)], [TextDelta("a")]),
@@ -126,10 +126,10 @@ ROWS: list[tuple[str, list[dict[str, Any]], list[StreamEvent]]] = [
             *(
                 event
                 for n, kind in enumerate(KNOWN)
-                for event in (begin(n, kind), delta(n, "odd_delta", **ODD), stop(n))
+                for event in (begin(n, kind, id="c"), delta(n, "odd_delta", **ODD), stop(n))
             ),
         ],
-        [opaque("thinking", thinking=""), ToolCallDelta(0, "", "", "")],
+        [opaque("thinking", id="c", thinking=""), ToolCallDelta(0, "c", "", "")],
     ),
     ("null thinking", [begin(0, "thinking"), delta(0, "thinking_delta"), stop(0)], [opaque("thinking", thinking="")]),
     (
@@ -144,8 +144,11 @@ ROWS: list[tuple[str, list[dict[str, Any]], list[StreamEvent]]] = [
     ),
     (
         "a call of nulls",
-        [begin(0, "tool_use", id=None, name=None), delta(0, "input_json_delta", partial_json=None), stop(0)],
-        [ToolCallDelta(0, "", "", "")],
+        [
+            *(begin(0, "tool_use", id=None, name="f"), delta(0, "input_json_delta", partial_json=None), stop(0)),
+            *(begin(1, "tool_use", id="c", name=None, input=None), {"type": "content_block_delta"}, stop(1)),
+        ],
+        [ToolCallDelta(0, "", "f", ""), ToolCallDelta(1, "c", "", "")],
     ),
     (
         "a server's call of nulls",
@@ -263,15 +266,26 @@ NONSENSE: Final = [
     '{"type": "content_block_start", "content_block": {"type": "text", "text": {}}}',
     '{"type": "content_block_start", "content_block": {"type": "x", "y": 1e999}}',
     '{"type": "content_block_delta", "index": "0"}',
-    '{"type": "content_block_delta", "delta": {"text": "\\ud83d"}}',
+    '{"type": "content_block_start", "content_block": {"input": {}, "id": 3}}',
     '{"type": "content_block_start", "content_block": {"type": "x", "y": ' + "[" * 100_000 + "]" * 100_000 + "}}",
 ]
 
 
 @pytest.mark.parametrize("data", NONSENSE, ids=lambda data: data[:60])
 def test_nonsense_is_the_peer_s_mistake(data: str) -> None:
-    with pytest.raises(RemoteProtocolError, match=r"^the provider sent a chunk that makes no sense: "):
+    with pytest.raises(
+        RemoteProtocolError, match=r"^the provider sent (a chunk|a block|arguments) that makes? no sense: "
+    ):
         decode(f"data: {data}\n\n".encode())
+
+
+def test_arguments_of_any_depth_are_said_or_refused() -> None:
+    """Near the bound of recursion they can be decoded but not written; the bounds are not those of one Python."""
+    for depth in range(1, 2000, 3):
+        block = '{"type": "tool_use", "id": "a", "input": {"x": ' + "[" * depth + "]" * depth + "}}"
+        event = '{"type": "content_block_start", "index": 0, "content_block": ' + block + "}"
+        found, error = outcome(f"data: {event}\n\n".encode(), sse(stop(0)))
+        assert bool(error) != (len(found) == 2), depth
 
 
 # The corpus
@@ -327,7 +341,7 @@ def test_an_answer_that_was_not_streamed() -> None:
         opaque("redacted_thinking", data="d"),
         TextDelta("Grüße"),
         ToolCallDelta(0, "a", "f", ""),
-        ToolCallDelta(0, "", "", '{"x": "ü"}'),
+        ToolCallDelta(0, "", "", '{"x": "\\u00fc"}'),
         ToolCallDelta(1, "b", "g", ""),
         opaque("web_search_tool_result", content=[]),
         UsageReported(3, 3, 2),
@@ -407,7 +421,7 @@ def test_no_stream_raises_anything_else_and_no_chunking_changes_it(stream: bytes
     assert all(isinstance(event, UsageReported) for event in after)
     assert not any(isinstance(event, TextDelta | ReasoningDelta) and not event.text for event in found)
     begun = [event.index for event in found if isinstance(event, ToolCallDelta) and not event.arguments]
-    assert begun == list(range(len(begun))), "each call has an index of its own"
+    assert begun == sorted(set(begun)), "each call has an index of its own"
 
 
 @given(st.one_of(st.binary(), JSON.map(json.dumps).map(str.encode), st.data()))

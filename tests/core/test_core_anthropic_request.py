@@ -12,7 +12,8 @@ from anthropic_streams import STREAMS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from triolet.core.anthropic_messages import AnthropicDecoder, render_request
+from triolet.core.anthropic_messages import AnthropicDecoder
+from triolet.core.anthropic_request import render_request
 from triolet.core.conversation import (
     Ending,
     Message,

@@ -13,6 +13,7 @@ Source: Anthropic's API reference, "Messages", "Streaming messages" and "Errors"
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import attrs
@@ -66,7 +67,7 @@ class _Delta(msgspec.Struct):
 class _Event(msgspec.Struct):
     index: int | None = None
     message: _Message | None = None
-    content_block: msgspec.Raw = msgspec.Raw(b"null")
+    content_block: Any = None
     delta: _Delta | None = None
     usage: _Usage | None = None
 
@@ -77,11 +78,11 @@ class _Start(msgspec.Struct):
     name: str | None = None
     text: str | None = None
     thinking: str | None = None
-    input: msgspec.Raw = msgspec.Raw(b"null")
+    input: Any = None
 
 
 class _Answer(msgspec.Struct):
-    content: list[msgspec.Raw] | None = None
+    content: list[Any] | None = None
     stop_reason: str | None = None
     usage: _Usage | None = None
     error: Any = None
@@ -89,7 +90,6 @@ class _Answer(msgspec.Struct):
 
 _HEAD = msgspec.json.Decoder(_Head)
 _EVENT = msgspec.json.Decoder(_Event)
-_START = msgspec.json.Decoder(_Start | None)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _ANSWER = msgspec.json.Decoder(_Answer)
 
@@ -140,7 +140,7 @@ class AnthropicDecoder(WireDecoder):
 
     def _block(self, kind: str, event: _Event) -> list[StreamEvent]:
         if kind == "content_block_start":
-            return self._content.begin(event.index, bytes(event.content_block))
+            return self._content.begin(event.index, event.content_block)
         if kind == "content_block_stop":
             return self._content.end(event.index)
         return self._content.take(event.index, event.delta or _Delta())
@@ -159,7 +159,7 @@ def decode_answer(body: bytes) -> Batch:
     if answer.content is None:
         raise RemoteProtocolError("the provider sent an answer without content")
     content = _Content()
-    events = [event for block in answer.content for event in (*content.begin(None, bytes(block)), *content.end(None))]
+    events = [event for block in answer.content for event in (*content.begin(None, block), *content.end(None))]
     usage = [_report(answer.usage)] if answer.usage else []
     return (*events, *usage, _finished(answer.stop_reason or ""))
 
@@ -192,22 +192,24 @@ class _Content:
         self._last = -1
         self._calls = 0
 
-    def begin(self, index: int | None, raw: bytes) -> list[StreamEvent]:
+    def begin(self, index: int | None, data: Any) -> list[StreamEvent]:
         index = self._last + 1 if index is None else index
         before = self.end(index)
         self._last = index
-        self._blocks[index] = self._opened(raw)
+        self._blocks[index] = self._opened({} if data is None else data)
         return before + self._blocks[index].begin()
 
-    def _opened(self, raw: bytes) -> _Block:
-        start = decode_json(_START, raw) or _Start()
+    def _opened(self, data: Any) -> _Block:
+        try:
+            start = msgspec.convert(data, _Start)
+        except msgspec.ValidationError as error:
+            raise RemoteProtocolError(f"the provider sent a block that makes no sense: {error}") from None
         kind = start.type or "text"
         if kind == "text":
             return _Block(start)
         if kind == "tool_use":
             self._calls += 1
             return _Call(start, self._calls - 1)
-        data = decode_json(_OBJECT, raw)
         return _Thinking(start, data) if kind == "thinking" else _Other(start, data)
 
     def take(self, index: int | None, delta: _Delta) -> list[StreamEvent]:
@@ -255,9 +257,12 @@ class _Call(_Block):
         return [ToolCallDelta(self.number, "", "", delta.partial_json)]
 
     def end(self) -> list[StreamEvent]:
-        whole = bytes(self.start.input).decode()
-        has_whole = whole not in {"null", "{}"} and not self.is_fragmented
-        return [ToolCallDelta(self.number, "", "", whole)] if has_whole else []
+        if self.is_fragmented or not self.start.input:
+            return []
+        try:
+            return [ToolCallDelta(self.number, "", "", json.dumps(self.start.input))]
+        except (ValueError, RecursionError) as error:
+            raise RemoteProtocolError(f"the provider sent arguments that make no sense: {error}") from None
 
 
 @attrs.define
