@@ -197,5 +197,5 @@ def _model_overrides(provider: str | None, model: str | None, base_url: str | No
 def _configure_logging(settings: Settings, *, verbose: bool = False, quiet: bool = False) -> None:
     from triolet.observe import log  # noqa: PLC0415  # see above
 
-    secrets = [settings.telegram.token.reveal(), settings.model.api_key.reveal()]
+    secrets = [secret.reveal() for secret in settings.secrets()]
     log.configure(secrets=secrets, level="debug" if verbose else "warning" if quiet else "info")
