@@ -43,7 +43,7 @@ TEXTS = {
     "Use it, e.g. Here, i.e. There, in the U.S. Army etc. And vs. That. Yes": [
         *("Use it, e.g. Here, i.e. There, in the U.S. Army etc. And vs. That.", "Yes"),
     ],
-    "(approx. 5) and (i.e.) Six": ["(approx. 5) and (i.e.) Six"],
+    "Fig. A (approx. 5) and (i.e.) Six": ["Fig. A (approx. 5) and (i.e.) Six"],
     "In 1999. It took 5 cm. Then": ["In 1999.", "It took 5 cm.", "Then"],
     "I saw ms. Next": ["I saw ms.", "Next"],
     "Let's. Don’t. Go": ["Let's.", "Don’t.", "Go"],
@@ -61,6 +61,7 @@ TEXTS = {
     "Look:\n~~~~\nA. B\n~~~\n```\n~~~~~ \nDone": ["Look:", "Done"],
     "```\nA. B": [],
     "```": [],
+    "~~~ aa. Bb\nC\n~~~\nD": ["D"],
     "- ```\n  A. B\n  ```\n1. ~~~\n   C\n   ~~~\n> ```\n> D\n> ```\nDone": ["Done"],
     "``` aa. B ``` cc. D": ["``` aa. B ``` cc.", "D"],
     "Not ``` aa. B\nhere. Is": ["Not ``` aa. B", "here.", "Is"],
@@ -84,6 +85,7 @@ SOON = [
     (["One", ". Two", ".", "\n"], [[], ["One."], [], ["Two."], []]),
     (["One...", " ", "T"], [[], [], ["One..."], ["T"]]),
     (["好", "。", "好"], [[], [], ["好。"], ["好"]]),
+    (["Yes. ~", "~~ aa. B"], [["Yes."], ["~~~ aa."], ["B"]]),
     (["Mr. ", "X\n"], [[], ["Mr. X"], []]),
     (["``", "`\nA. B\n", "```", "\nCc. "], [[], [], [], ["Cc."], []]),
 ]
@@ -114,6 +116,7 @@ LONG = [
     ("." * 400 + " Then", ["." * 400, "Then"]),
     (WORDS + "more", [WORDS.strip(), "more"]),
     ("a" * 250 + ", " + WORDS, ["a" * 250 + ",", WORDS.strip()]),
+    ("a" * 250 + ", b, " + WORDS, ["a" * 250 + ", b,", WORDS.strip()]),
     ("a" * 399 + ", b", ["a" * 399 + ",", "b"]),
     ("字" * 399 + "，" + "字", ["字" * 399 + "，", "字"]),
     ("字" * 400 + "，" + "字", ["字" * 400, "，字"]),

@@ -99,9 +99,7 @@ def _split(line: str, *, whole: bool) -> tuple[list[str], str]:
 
 def _find_end(text: str, *, whole: bool) -> int:
     """Where its first sentence ends; 0 if that is not certain yet."""
-    for found in _END.finditer(text, 0, LIMIT + 1):
-        if found.end() > LIMIT:
-            break
+    for found in _END.finditer(text, 0, LIMIT):
         ends = _is_end(text, found)
         if ends is None and not whole:
             return 0
@@ -122,8 +120,8 @@ def _is_end(text: str, found: re.Match[str]) -> bool | None:
     if before.count("`") % 2 or (mark == "." and _is_short(before)):
         return False
     if "…" in mark or "..." in mark or set(closers) & set(_QUOTES):
-        after = text[found.end() : LIMIT + 1].lstrip()[:1]
-        return not after.islower() if after or len(text) > LIMIT else None
+        after = text[found.end() :].lstrip()[:1]
+        return not after.islower() if after else None
     return True if after else None
 
 
