@@ -23,6 +23,7 @@ from triolet.core.calls import (
     Bubble,
     Call,
     Delivered,
+    Keyboard,
     Outcome,
     Refused,
     Unknown,
@@ -136,9 +137,12 @@ class Delivery(Errand):
     message is deleted when the new one is there, and becomes it when there can be no new one.
     """
 
-    def __init__(self, bubble: Bubble, content: Content, owner: Bubble, *, anew: bool = False) -> None:
+    def __init__(
+        self, bubble: Bubble, content: Content, owner: Bubble, *, anew: bool = False, keyboard: Keyboard = ()
+    ) -> None:
         super().__init__(bubble, owner)
         self._content = content
+        self._keyboard = keyboard
         self._anew = anew
         self._replaces: Bubble | None = None
         self._repairing = False
@@ -154,7 +158,9 @@ class Delivery(Errand):
         self._anew = False
         if self.bubble.lost and self.bubble.target is None:
             self._repair()
-        return message_call(self.bubble, SENDING_AGAIN if self._repairing else self._content)
+        if self._repairing:
+            return message_call(self.bubble, SENDING_AGAIN)
+        return message_call(self.bubble, self._content, keyboard=self._keyboard)
 
     def _repair(self) -> None:
         """It may be on screen, and cannot be found: what is there for sure becomes it, or else a line that says so."""
@@ -185,7 +191,15 @@ class Delivery(Errand):
             self._mark_copy()
             return []
         behind = [self._beside(content) for content in self._behind]
-        return [*behind, *([Removal(self._replaces, self.owner)] if self._replaces is not None else [])]
+        return [*behind, *self._take_its_place()]
+
+    def _take_its_place(self) -> list[Errand]:
+        """The bubble is the new message from now on, and the old one goes."""
+        if self._replaces is None:
+            return []
+        old = attrs.evolve(self._replaces)
+        self._replaces.message_id, self._replaces.home = self.bubble.message_id, self.bubble.home
+        return [Removal(old, self.owner)]
 
     def _settle_unknown(self, call: Call, reason: str, now: float) -> None:
         if call.sends and not self._repairing:
