@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from triolet.core.coalescer import Coalescer
 from triolet.core.conversation import ConversationKey, Ending
-from triolet.core.events import TextCompleted, TextDelta, ToolStarted, TurnEvent
+from triolet.core.events import ReasoningDelta, TextCompleted, TextDelta, ToolStarted, TurnEvent
 from triolet.core.sentences import Sentences
 from triolet.core.sights import Delta, FirstDelta, SegmentEnded, Sentence, Sight, TurnBegan, TurnEnded, TurnSights
 
@@ -137,19 +137,20 @@ EVENTS = st.one_of(
         TextDelta
     ),
     st.just(ToolStarted("1", "clock")),
+    st.just(ReasoningDelta("why")),
 )
 COMPLETED = st.sampled_from(["One. Two", "Three", ""]).map(TextCompleted)
 
 
 def watch(batches: Sequence[Sequence[TurnEvent]]) -> tuple[list[Sight], str]:
     """All sights of a turn whose model said this, and the answer."""
-    coalescer, sights, seen = Coalescer(["think"]), TurnSights(7), list[Sight]()
+    coalescer, sights, seen = Coalescer(["think"], reasoning=True), TurnSights(7), list[Sight]()
     for batch in batches:
         coalescer.receive(tuple(batch))
         frame = coalescer.take_frame()
-        seen += sights.grow(frame.before, frame.text, 0.0)
+        seen += sights.grow(frame.texts, frame.text, 0.0)
     frame = coalescer.finish()
-    seen += sights.end(Ending.COMPLETE, frame.before, frame.text, 0.0)
+    seen += sights.end(Ending.COMPLETE, frame.texts, frame.text, 0.0)
     return seen, coalescer.text
 
 
