@@ -14,6 +14,7 @@ from triolet.app.bot import serve_bot
 from triolet.config import Settings
 from triolet.core.ports import Provider
 from triolet.core.updates import BotIdentity
+from triolet.observe.turns import log_latency
 from triolet.store import ThreadExecutor
 
 log = structlog.get_logger()
@@ -48,7 +49,14 @@ async def _serve(
     *,
     task_status: trio.TaskStatus[BotIdentity],
 ) -> None:
-    await serve_bot(settings, providers, executor=ThreadExecutor(), shutdown=shutdown, task_status=task_status)
+    await serve_bot(
+        settings,
+        providers,
+        executor=ThreadExecutor(),
+        observers={"latency": log_latency},
+        shutdown=shutdown,
+        task_status=task_status,
+    )
     everything.cancel(reason="served")
 
 
