@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 import attrs
+from hypothesis import strategies as st
 
-from triolet.core.conversation import OpaquePart
+from triolet.core.conversation import Ending, Message, OpaquePart, Role, TextPart, ToolCallPart, ToolResultPart
 from triolet.core.events import (
     BlockCompleted,
     Finished,
@@ -528,3 +529,31 @@ STREAMS: Final[dict[str, dict[str, Recorded]]] = {"openai-chat": CHAT, "openai-r
 
 DecoderType: TypeAlias = Callable[[], WireDecoder]
 DECODERS: Final[dict[str, DecoderType]] = {"openai-chat": OpenAIChatDecoder, "openai-responses": OpenAIResponsesDecoder}
+
+
+# Histories
+
+_IDS: Final = st.sampled_from(["a", "b", "c", ""])
+_WORDS: Final = st.sampled_from(["", " ", "word", "é😀", "\ud83d", "\ude00x"])
+_ARGUMENTS: Final = st.sampled_from(["", "{}", '{"a": 1}', "{", "[]", '{"a": NaN}', '{"a": "\\ud83d"}', '"\ud83d"'])
+_OPAQUE: Final = st.sampled_from(
+    [
+        OpaquePart("openai-chat", {"reasoning_content": "hm"}),
+        OpaquePart("openai-chat", {"call_id": "a", "extra_content": {"google": {}}}),
+        OpaquePart("openai-responses", THOUGHT),
+        OpaquePart("anthropic", {"type": "thinking", "signature": "x"}),
+    ]
+)
+_PARTS: Final = st.one_of(
+    st.builds(TextPart, _WORDS),
+    st.builds(ToolCallPart, _IDS, st.sampled_from(["find", "get", ""]), _ARGUMENTS),
+    st.builds(ToolResultPart, _IDS, _WORDS, st.booleans()),
+    _OPAQUE,
+)
+_ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "tool")
+
+
+def histories() -> st.SearchStrategy[list[Message]]:
+    """What a conversation may hold, and much that it may not."""
+    parts = st.lists(_PARTS, max_size=5).map(tuple)
+    return st.lists(st.builds(Message, st.sampled_from(_ROLES), parts, st.sampled_from(Ending)), max_size=8)
