@@ -66,8 +66,11 @@ STREAMS: list[tuple[str, list[dict[str, Any]], list[StreamEvent]]] = [
     ("a done that says less", [DELTA, event("output_text.done", text="b")], [TextDelta("a"), TextCompleted("b")]),
     (
         "a done that is right, though the item's is not",
-        [*writing("a", "b")[:4], event("output_text.done", text="abc", output_index=0, content_index=0)]
-        + [done(0, id="msg_1", type="message", content=[{"text": "abcd"}])],
+        [
+            *writing("a", "b")[:4],
+            event("output_text.done", text="abc", output_index=0, content_index=0),
+            done(0, id="msg_1", type="message", content=[{"text": "abcd"}]),
+        ],
         [TextDelta("ab"), TextCompleted("abc"), TextCompleted("abcd")],
     ),
     (
@@ -306,7 +309,8 @@ def judge(items: list[dict[str, Any]]) -> None:
             assert not asked or item["role"] == "assistant", "nobody else speaks between a call and its result"
             assert item["role"] != role, "roles in turn"
         role = item.get("role", "")
-    assert not (asked or reasoned), "reasoning leads to a call, and a call to a result"
+    assert not asked, "a call leads to a result"
+    assert not reasoned, "reasoning leads to a call"
 
 
 @given(histories())

@@ -276,7 +276,13 @@ def event(kind: str, /, **fields: Any) -> dict[str, Any]:
 
 
 def begun() -> list[dict[str, Any]]:
-    response = {"id": "resp_1", "object": "response", "status": "in_progress", "output": [], "error": None}
+    response: dict[str, Any] = {
+        "id": "resp_1",
+        "object": "response",
+        "status": "in_progress",
+        "output": [],
+        "error": None,
+    }
     return [event("created", response=response), event("in_progress", response=response)]
 
 

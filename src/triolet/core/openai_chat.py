@@ -212,12 +212,8 @@ def _thought(thinking: str | list[_Text] | None) -> str:
 
 def _usage(usage: _Usage) -> UsageReported:
     details = usage.prompt_tokens_details or _PromptDetails()
-    return UsageReported(
-        usage.prompt_tokens or 0,
-        usage.completion_tokens or 0,
-        details.cached_tokens or 0,
-        details.cache_write_tokens or 0,
-    )
+    cached, written = details.cached_tokens or 0, details.cache_write_tokens or 0
+    return UsageReported(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached, written)
 
 
 # Calls

@@ -122,9 +122,7 @@ class Items:
         entry = Entry(kind, self._calls, next((place for place in places if isinstance(place, str) and place), ""))
         self._calls += kind == "function_call"
         self.entries.append(entry)
-        for place in (*places, None):
-            if place != "":
-                self._found[kind, place] = entry
+        self._found |= {(kind, place): entry for place in (*places, None) if place != ""}
         return entry
 
     def placed(self, kind: Kind, item: Item, index: int | None, *, is_new: bool) -> Entry:

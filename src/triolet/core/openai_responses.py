@@ -150,13 +150,14 @@ class OpenAIResponsesDecoder(WireDecoder):
             if event.item is not None:
                 yield from self._item(event.item, event.output_index, is_new=kind == "output_item.added")
         elif kind.startswith("reasoning"):
-            key = (kind, event.summary_index, event.content_index)
-            yield from self._thought(self._items.entry("reasoning", *places), key, event.delta or "")
+            place = (kind, event.summary_index, event.content_index)
+            yield from self._thought(self._items.entry("reasoning", *places), place, event.delta or "")
         elif kind.startswith("function_call"):
             entry = self._items.entry("function_call", *places)
             if new := entry.part(None).write(event.delta or ""):
                 yield ToolCallDelta(entry.number, "", "", new)
-            yield from self._call_done(entry, Item(arguments=event.arguments))
+            if event.arguments:
+                yield from self._call_done(entry, Item(arguments=event.arguments))
         else:
             entry, key = self._items.entry("message", *places), (kind.partition(".")[0], event.content_index)
             yield from self._text(entry, key, event.delta or "")
@@ -287,12 +288,8 @@ def decode_answer(body: bytes) -> Batch:
 
 def _usage(usage: _Usage) -> UsageReported:
     details = usage.input_tokens_details or _InputDetails()
-    return UsageReported(
-        usage.input_tokens or 0,
-        usage.output_tokens or 0,
-        details.cached_tokens or 0,
-        details.cache_write_tokens or 0,
-    )
+    cached, written = details.cached_tokens or 0, details.cache_write_tokens or 0
+    return UsageReported(usage.input_tokens or 0, usage.output_tokens or 0, cached, written)
 
 
 # Requests
