@@ -33,7 +33,7 @@ from triolet.core.events import (
     UsageReported,
 )
 from triolet.core.sse import ServerSentEvent
-from triolet.core.wire import WireDecoder, broken_off, decode_json
+from triolet.core.wire import WireDecoder, broken_off, decode_json, whole_batch
 from triolet.errors import RemoteProtocolError
 
 __all__ = ["AnthropicDecoder", "decode_answer", "render_request"]
@@ -161,7 +161,7 @@ def decode_answer(body: bytes) -> Batch:
     content = _Content()
     events = [event for block in answer.content for event in (*content.begin(None, block), *content.end(None))]
     usage = [_report(answer.usage)] if answer.usage else []
-    return (*events, *usage, _finished(answer.stop_reason or ""))
+    return whole_batch((*events, *usage, _finished(answer.stop_reason or "")))
 
 
 def _finished(stop_reason: str) -> Finished:
