@@ -78,6 +78,19 @@ STREAMS: list[tuple[str, list[dict[str, Any]], list[StreamEvent]]] = [
         [done(0, **message("a")), done(0, **message("a")), *writing("a")],
         [TextDelta("a")],
     ),
+    (
+        "an item whose end said more is written again",
+        [*(each for each in writing("a", whole="ab") if "text.done" not in each["type"]), *writing("a", "b")],
+        [TextDelta("a"), TextCompleted("ab")],
+    ),
+    (
+        "a call that the end knows by another id",
+        [
+            *(arguments("delta", "{}", item_id="x"), done(id="x", type="function_call", call_id="c", name="f")),
+            event("completed", response={"output": [function_call("{}", "y", "c") | {"name": "f"}]}),
+        ],
+        [ToolCallDelta(0, "", "", "{}"), ToolCallCompleted(0, "c", "f", "{}"), Finished("tool_calls")],
+    ),
     ("an item without content", [*writing("a")[:3], done(0, id="msg_1", type="message")], [TextDelta("a")]),
     ("an item of null", [event("output_item.added", item=None), event("output_item.done")], []),
     ("an item of no type", [added(0), done(0, type=None, id=3)], []),
