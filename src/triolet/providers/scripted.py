@@ -204,7 +204,7 @@ key while I talk: I stop at once, and what I said so far stays."""
 
 def demo_script(request: ModelRequest) -> Iterable[Step]:
     """What the demo says: a story, a guide, the time, an introduction, or an echo with the turn's number."""
-    if request.messages[-1].role == "tool":
+    if request.messages and request.messages[-1].role == "tool":
         return speak(_time_told(request.messages[-1]))
     asked = [message.text for message in request.messages if message.role == "user"]
     question = asked[-1] if asked else ""
