@@ -1,0 +1,1 @@
+"""THE BENCH: what the model may call."""
