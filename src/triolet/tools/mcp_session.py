@@ -107,8 +107,8 @@ class Session:
 
 
 def _is_over(error: mcp.MCPError) -> bool:
-    """Whether the session is: its connection is closed, or an HTTP server has forgotten it."""
-    return error.code == mcp_types.CONNECTION_CLOSED or error.message == "Session terminated"
+    """Whether the session is: the SDK's words for a closed connection, and for a server that has forgotten it."""
+    return error.message in {"Connection closed", "Session terminated"}
 
 
 @asynccontextmanager
