@@ -7,6 +7,7 @@ Two are the SDK's own server, over stdio and over HTTP, in the newest protocol; 
 before, and can misbehave in many ways: by flags from the start, and by the tools that it offers.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -298,6 +299,11 @@ class OddServer:
             sys.stdout.write("{" * 100_000)
         sys.stdout.flush()
         self.report("flooded")
+
+    def do_pester(self, _: dict[str, Any]) -> Any:
+        """Asks for ever, and reads no answer."""
+        for number in itertools.count():
+            self._send(id=f"ping-{number}", method="ping")
 
     def do_mutter(self, arguments: dict[str, Any]) -> Any:
         sys.stderr.write("x" * int(arguments["size"]))

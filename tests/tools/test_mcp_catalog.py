@@ -109,7 +109,7 @@ def test_a_tool_is_pinned_once() -> None:
 def test_a_tool_that_is_not_what_was_approved_is_refused(now: Listed, changed: str) -> None:
     found = review("s", [now], allow=["*"], pinned={"look": listed().digest})
     assert (found.offered, found.fresh) == ((), ())
-    assert found.refused == {"look": f"{changed} changed since it was approved"}
+    assert found.refused == {"look": f"{changed} changed; look at it, then: triolet tools --approve s"}
 
 
 def test_a_pin_is_of_a_name() -> None:

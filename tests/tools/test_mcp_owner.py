@@ -100,6 +100,12 @@ async def test_a_tool_that_fails_tells_the_model() -> None:
         assert await tools["s__add"].call({"a": 1, "b": 1}) == "2"
 
 
+async def test_half_of_a_pair_is_sent_as_what_can_be_sent() -> None:
+    async with open_watch() as watch, open_mcp_servers([watch.stdio("s")], MemoryPins()) as toolbox:
+        tools = await wait_tools(toolbox, "s__echo")
+        assert await tools["s__echo"].call({"a": "\ud800 b"}) == '{"a": "\\ufffd b"}'
+
+
 async def test_what_is_no_text_is_named() -> None:
     async with open_watch() as watch, open_mcp_servers([watch.stdio("s", "odd", "noisy")], MemoryPins()) as toolbox:
         tools = await wait_tools(toolbox, "s__mixed")
@@ -165,9 +171,8 @@ async def test_a_tool_that_becomes_another_is_disabled_until_it_is_approved(capt
         async with open_mcp_servers([changed], pins) as toolbox:
             assert "s__echo" not in await wait_tools(toolbox, "s__hang")
         reasons = told(captured_log, "mcp.tool_disabled", server="s", tool="echo")
-        assert [(entry["problem"], "triolet tools --approve s" in entry["hint"]) for entry in reasons] == [
-            ("its description changed since it was approved", True)
-        ] * 2, "once by each of the two runs"
+        problem = "its description changed; look at it, then: triolet tools --approve s"
+        assert [entry["problem"] for entry in reasons] == [problem] * 2, "once by each of the two runs"
 
         approved = await approve_server(changed, pins)
         assert {item.listed.name: item.change for item in approved if item.change} == {"echo": "its description"}
@@ -217,6 +222,15 @@ async def test_a_flood_ends_the_call_and_no_other_server(captured_log: list[Any]
         assert await tools["b__echo"].call({}) == "{}"
     assert "flooded" not in watch.lines
     assert len(told(captured_log, "mcp.lost", server="a")) == 1
+
+
+async def test_a_server_that_asks_and_does_not_listen_is_lost(captured_log: list[Any]) -> None:
+    """It sends pings for ever; their answers must not fill the memory."""
+    async with open_watch() as watch, open_mcp_servers([watch.stdio("s")], MemoryPins()) as toolbox:
+        tools = await wait_tools(toolbox, "s__pester")
+        assert "is not there any more" in await refusal(tools["s__pester"])
+        await wait_tools(toolbox, gone="s__pester")
+    assert told(captured_log, "mcp.lost", problem="it does not read what it is sent")
 
 
 async def test_a_server_that_never_answers_is_given_up_and_no_other_waits(captured_log: list[Any]) -> None:

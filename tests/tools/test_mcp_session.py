@@ -174,6 +174,21 @@ async def test_an_answer_that_breaks_the_rules_fails_the_call_and_not_the_sessio
         assert await (await wait_tools(toolbox, "s__look"))["s__look"].call({}) == "fine"
 
 
+async def test_a_server_that_repeats_the_token_does_not_spread_it() -> None:
+    failed = {"content": [{"type": "text", "text": f"You sent {TOKEN}."}], "isError": True}
+    refused = {"code": -32000, "message": f"You are {TOKEN}."}
+    old = OldServer()
+    async with (
+        open_odd_server(old) as server,
+        open_mcp_servers([Server("s", url=URL, token=Secret(TOKEN))], MemoryPins(), connect=server.connect) as toolbox,
+    ):
+        tools = await wait_tools(toolbox, "s__look")
+        for reply, text in (({"result": failed}, "You sent •••."), ({"error": refused}, "the server s: You are •••.")):
+            body = json.dumps({"jsonrpc": "2.0", "id": "ID", **reply}).encode()
+            old.answer = Response(200, body, (JSON,))
+            assert await refusal(tools["s__look"]) == text
+
+
 async def test_a_compressed_answer_is_not_unpacked(captured_log: list[Any]) -> None:
     """A thousandth of the memory that it would take."""
     bomb = gzip.compress(b" " * 10 * LONGEST_MESSAGE)

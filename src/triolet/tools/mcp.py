@@ -201,8 +201,7 @@ class _Owner:
         """Once for each problem of each tool, as long as they are of a number that somebody might read."""
         if (tool, problem) not in self._told and len(self._told) < MOST_PINS:
             self._told.add((tool, problem))
-            hint = f"look at it, then: triolet tools --approve {self.settings.name}" if "changed" in problem else ""
-            log.warning("mcp.tool_disabled", server=self.settings.name, tool=tool, problem=problem, hint=hint)
+            log.warning("mcp.tool_disabled", server=self.settings.name, tool=tool, problem=problem)
 
     def _tell_problem(self, problem: str) -> None:
         """Once until the server is well again, or has another problem."""

@@ -138,7 +138,8 @@ def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinne
         if problem := tool.flaw or _crowded(public, offered, known=known, pins=len(pinned) + len(fresh)):
             refused[tool.name[:LONGEST_NAME]] = problem
         elif known and pinned[tool.name] != tool.digest:
-            refused[tool.name] = f"{what_changed(pinned[tool.name], tool.digest)} changed since it was approved"
+            change = what_changed(pinned[tool.name], tool.digest)
+            refused[tool.name] = f"{change} changed; look at it, then: triolet tools --approve {server}"
         else:
             offered[public] = tool
             fresh += [] if known else [tool]

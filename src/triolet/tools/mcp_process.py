@@ -47,6 +47,9 @@ WRITE_SECONDS = 10.0
 EXIT_SECONDS = 0.5
 """How long a process may take to exit after its output has ended, and its output to end after its exit."""
 
+LONGEST_QUEUE = 1000
+"""Messages that wait to be sent."""
+
 LOGGED_ERRORS = 4096
 """Bytes of standard error that are logged, for debugging; the rest is dropped."""
 
@@ -79,7 +82,7 @@ async def open_process(
     )
     to_session, from_server = anyio.create_memory_object_stream[Inbound](0)
     to_server, from_session = anyio.create_memory_object_stream[SessionMessage](math.inf)
-    nursery.start_soon(_read, process, to_session)
+    nursery.start_soon(_read, process, to_session, to_server)
     nursery.start_soon(_write, process, from_session)
     nursery.start_soon(_drain_errors, process, name)
     nursery.start_soon(_watch, process)
@@ -116,7 +119,9 @@ class LineBuffer:
         return lines
 
 
-async def _read(process: trio.Process, to_session: MemoryObjectSendStream[Inbound]) -> None:
+async def _read(
+    process: trio.Process, to_session: MemoryObjectSendStream[Inbound], queue: MemoryObjectSendStream[SessionMessage]
+) -> None:
     assert process.stdout is not None  # noqa: S101  # started with pipes
     buffer = LineBuffer(LONGEST_MESSAGE)
     async with process.stdout:
@@ -124,6 +129,8 @@ async def _read(process: trio.Process, to_session: MemoryObjectSendStream[Inboun
             for line in buffer.receive_data(bytes(data)):
                 if line.lstrip().startswith(b"{"):  # many a server prints there what belongs to standard error
                     await _deliver(line, to_session)
+            if queue.statistics().current_buffer_used > LONGEST_QUEUE:
+                raise RemoteProtocolError("it does not read what it is sent")
         await _lost(process)
 
 

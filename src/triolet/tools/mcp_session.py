@@ -7,7 +7,7 @@ Rules:
    the server, that the call is cancelled, takes no time.
 2. What goes wrong with a session is raised where it was opened, as `RemoteProtocolError` in one line; what goes wrong
    with a call is a `ToolError` for the model. That a session is over, a call may be the first to notice: it tells
-   ``ended``.
+   ``ended``. Neither holds the token, whatever the server says.
 3. Results are not checked against a tool's output schema: the schema is the server's, and a pattern in it could keep
    the whole bot busy.
 4. An HTTP response, like a message of a process, has at most `LONGEST_MESSAGE` bytes, and is never compressed.
@@ -27,24 +27,36 @@ import httpcore2
 import httpx2
 import mcp
 import mcp_types
+import structlog
 import trio
 from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp.client.streamable_http import streamable_http_client
-from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.message import SessionMessage
 
 from triolet import __version__
 from triolet.config.secret import Secret
+from triolet.core.wire import sendable
 from triolet.errors import RemoteProtocolError, ToolError
 from triolet.net.network import Connect, open_transport
+from triolet.net.redact import Redactor
 from triolet.tools.mcp_catalog import Listed
 from triolet.tools.mcp_process import LONGEST_MESSAGE, open_process
+
+log = structlog.get_logger()
 
 MOST_PAGES = 50
 """Of a listing: some servers' pages never end."""
 
 LISTEN_AGAIN_SECONDS = 30.0
 LONGEST_PROBLEM = 300
+LONGEST_ERROR = 32_768
+"""Characters of what a tool says of its failure."""
+
+_NONSENSE = (
+    *(mcp.MCPError, httpx2.HTTPError, httpx2.StreamError),
+    # What a bad message may come to within the SDK, its mistakes included: a server must not end the bot by one.
+    *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+)
 
 # The SDK logs what it cannot read, and that is what tools say to users.
 for _name in ("mcp", "client"):
@@ -69,9 +81,10 @@ class Address(Protocol):
 class Session:
     """Made by `open_session`."""
 
-    def __init__(self, name: str, client: mcp.Client, ended: Callable[[], None]) -> None:
+    def __init__(self, name: str, client: mcp.Client, redact: Redactor, ended: Callable[[], None]) -> None:
         self._name = name
         self._session = client.session
+        self._redact = redact
         self._ended = ended
         self.protocol = client.protocol_version
 
@@ -89,7 +102,9 @@ class Session:
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> str:
         """What the tool gives, as text; raises `ToolError`. Cancelling ends the call, here and in the server."""
-        parameters = mcp_types.CallToolRequestParams(name=tool, arguments=dict(arguments))
+        text = json.dumps(dict(arguments), ensure_ascii=False)
+        # A model may write half of a surrogate pair, which no transport can send.
+        parameters = mcp_types.CallToolRequestParams(name=tool, arguments=json.loads(sendable(text)))
         request = mcp_types.CallToolRequest(params=parameters)
         try:
             result = await self._session.send_request(request, mcp_types.CallToolResult)
@@ -97,13 +112,13 @@ class Session:
             if _is_over(error):
                 self._ended()
                 raise ToolError(f"the server {self._name} is not there any more") from None
-            raise ToolError(f"the server {self._name}: {_line(error)}") from None
+            raise ToolError(f"the server {self._name}: {self._redact(_line(error))}") from None
         except ValueError:  # pydantic's is one
             raise ToolError(f"the server {self._name} gave an answer that makes no sense") from None
-        text = render_result(result)
+        given = render_result(result)
         if result.is_error:
-            raise ToolError(text or "the tool failed, and gave no reason")
-        return text
+            raise ToolError(self._redact(given[:LONGEST_ERROR]) or "the tool failed, and gave no reason")
+        return given
 
 
 def _is_over(error: mcp.MCPError) -> bool:
@@ -128,6 +143,7 @@ async def open_session(
         if isinstance(message, mcp_types.ToolListChangedNotification):
             changed()
 
+    redact = Redactor([address.token.reveal()])
     us = mcp_types.Implementation(name="triolet", version=__version__)
     try:
         async with mcp.Client(
@@ -136,10 +152,9 @@ async def open_session(
             tools = client.server_capabilities.tools
             if tools is not None and tools.list_changed and client.session.discover_result is not None:
                 nursery.start_soon(_listen, client, changed)
-            yield Session(address.name, client, ended)
-    except* (mcp.MCPError, httpx2.HTTPError, httpx2.StreamError, RuntimeError, ValueError, LookupError) as group:
-        # Bad messages, broken connections, and what a server's nonsense may come to within the SDK.
-        raise RemoteProtocolError(_line(_first(group))) from None
+            yield Session(address.name, client, redact, ended)
+    except* _NONSENSE as group:
+        raise RemoteProtocolError(redact(_line(_first(group)))) from None
 
 
 async def _listen(client: mcp.Client, changed: Callable[[], None]) -> None:
@@ -149,8 +164,8 @@ async def _listen(client: mcp.Client, changed: Callable[[], None]) -> None:
             async with client.listen(tools_list_changed=True) as events:
                 async for _ in events:
                     changed()
-        except (SubscriptionLost, mcp.MCPError):
-            pass
+        except (mcp.MCPError, RuntimeError, ValueError) as problem:  # an SDK's SubscriptionLost is a RuntimeError
+            log.debug("mcp.not_listening", problem=_line(problem))
         await trio.sleep(LISTEN_AGAIN_SECONDS)
         changed()  # what was missed meanwhile
 
