@@ -305,6 +305,11 @@ class OddServer:
         for number in itertools.count():
             self._send(id=f"ping-{number}", method="ping")
 
+    def do_chatter(self, _: dict[str, Any]) -> Any:
+        """Tells for ever."""
+        while True:
+            self._send(method="notifications/message", params={"level": "info", "data": "x"})
+
     def do_mutter(self, arguments: dict[str, Any]) -> Any:
         sys.stderr.write("x" * int(arguments["size"]))
         sys.stderr.flush()

@@ -6,7 +6,7 @@ seconds in the task that uses it. Rules of this one:
 1. A message longer than `LONGEST_MESSAGE` ends the connection before it fills the memory.
 2. Sending never waits: what a cancelled turn still has to say (that its call is cancelled) is queued at once. A server
    that does not read for `WRITE_SECONDS` is lost, so the queue cannot grow for longer than that.
-3. What the server writes to its standard error is read slowly, so that a flood stops the server and not the bot.
+3. A flood stops the server and not the bot: reading rests longer than it works, and standard error is read slowly.
 4. The process ends with the nursery: end of its input, SIGTERM, SIGKILL, `GRACE_SECONDS` apart. The waiting is done by
    `trio.run_process`, in the task that runs it. Its children go with it: it has a process group of its own.
 5. It sees nothing of the bot's environment but what it needs and what the operator names.
@@ -46,6 +46,9 @@ GRACE_SECONDS = 1.0
 WRITE_SECONDS = 10.0
 EXIT_SECONDS = 0.5
 """How long a process may take to exit after its output has ended, and its output to end after its exit."""
+
+LONGEST_REST = 0.1
+"""Seconds from one reading to the next, however long the first one took."""
 
 LONGEST_QUEUE = 1000
 """Messages that wait to be sent."""
@@ -126,11 +129,13 @@ async def _read(
     buffer = LineBuffer(LONGEST_MESSAGE)
     async with process.stdout:
         async for data in process.stdout:
+            began = trio.current_time()
             for line in buffer.receive_data(bytes(data)):
                 if line.lstrip().startswith(b"{"):  # many a server prints there what belongs to standard error
                     await _deliver(line, to_session)
             if queue.statistics().current_buffer_used > LONGEST_QUEUE:
                 raise RemoteProtocolError("it does not read what it is sent")
+            await trio.sleep(min(3 * (trio.current_time() - began), LONGEST_REST))
         await _lost(process)
 
 

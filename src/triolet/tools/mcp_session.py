@@ -112,12 +112,12 @@ class Session:
             if _is_over(error):
                 self._ended()
                 raise ToolError(f"the server {self._name} is not there any more") from None
-            raise ToolError(f"the server {self._name}: {self._redact(_line(error))}") from None
+            raise ToolError(f"the server {self._name}: {_line(error, self._redact)}") from None
         except ValueError:  # pydantic's is one
             raise ToolError(f"the server {self._name} gave an answer that makes no sense") from None
         given = render_result(result)
         if result.is_error:
-            raise ToolError(self._redact(given[:LONGEST_ERROR]) or "the tool failed, and gave no reason")
+            raise ToolError(_shown(given, self._redact, LONGEST_ERROR) or "the tool failed, and gave no reason")
         return given
 
 
@@ -154,7 +154,7 @@ async def open_session(
                 nursery.start_soon(_listen, client, changed)
             yield Session(address.name, client, redact, ended)
     except* _NONSENSE as group:
-        raise RemoteProtocolError(redact(_line(_first(group)))) from None
+        raise RemoteProtocolError(_line(_first(group), redact)) from None
 
 
 async def _listen(client: mcp.Client, changed: Callable[[], None]) -> None:
@@ -165,7 +165,7 @@ async def _listen(client: mcp.Client, changed: Callable[[], None]) -> None:
                 async for _ in events:
                     changed()
         except (mcp.MCPError, RuntimeError, ValueError) as problem:  # an SDK's SubscriptionLost is a RuntimeError
-            log.debug("mcp.not_listening", problem=_line(problem))
+            log.debug("mcp.not_listening", problem=type(problem).__name__)
         await trio.sleep(LISTEN_AGAIN_SECONDS)
         changed()  # what was missed meanwhile
 
@@ -292,7 +292,11 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
-def _line(error: BaseException) -> str:
+def _line(error: BaseException, redact: Redactor) -> str:
     """What it says, in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= LONGEST_PROBLEM else f"{text[:LONGEST_PROBLEM]}…"
+    return " ".join(_shown(str(error), redact, LONGEST_PROBLEM).split()) or type(error).__name__
+
+
+def _shown(text: str, redact: Redactor, longest: int) -> str:
+    """The beginning of it. Secrets go first, so that none is cut in two; of megabytes that would take too long."""
+    return redact(text[: 2 * longest])[:longest]
