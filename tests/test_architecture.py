@@ -57,6 +57,7 @@ NURSERIES: Final = {
     "app/turn.py": "provider, coalescer and transport: the trio",
     "telegram/outbox.py": "calls outlive the turns that made them",
     "tools/runner.py": "the calls of one round, at once",
+    "tools/mcp.py": "servers and their sessions outlive the turns that call them",
     "emulator/http.py": "an application, and the watch for its client's leaving",
     "emulator/server.py": "the connections of one server",
     "cli.py:emulate": "the emulator as a process: printing where it listens needs it to be started",
