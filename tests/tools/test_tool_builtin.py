@@ -48,7 +48,7 @@ async def test_the_time_in_a_zone(zone: str) -> None:
 )
 async def test_a_zone_that_is_none(zone: str) -> None:
     (current_time,) = open_builtin(["time"])
-    with pytest.raises(ToolError, match="there is no time zone .*; name one as IANA does"):
+    with pytest.raises(ToolError, match=r"there is no time zone .*; name one as IANA does"):
         await current_time.call({"zone": zone})
 
 
