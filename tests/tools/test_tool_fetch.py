@@ -240,6 +240,7 @@ def typed(kind: str, body: bytes = b"x", *more: tuple[str, str]) -> Response:
         (Response(200, b"x"), "web.test sent no text, but something of no type"),
         (typed("image/png"), "web.test sent no text, but image/png"),
         (typed("application/pdf; x=text/html"), "web.test sent no text, but application/pdf"),
+        (typed("application/xml-dtd"), "web.test sent no text, but application/xml-dtd"),
         (typed("text/html", b"x", ("Content-Encoding", "gzip")), "web.test sent it compressed"),
     ],
 )
