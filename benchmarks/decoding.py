@@ -44,7 +44,7 @@ from triolet.providers import open_provider
 
 Dialect: TypeAlias = Literal["chat", "responses", "messages"]
 Reader: TypeAlias = Literal["raw", "ours", "SDK"]
-Read: TypeAlias = Callable[[], Awaitable[Iterable[str]]]
+Read: TypeAlias = Callable[[], Awaitable[list[str]]]
 """Asks, and reads to the end; returns the pieces of the text."""
 
 QUESTION: Final = "Say many words"
@@ -158,10 +158,14 @@ async def open_ours(dialect: Dialect, speech: Speech, base: str) -> AsyncIterato
     request = ModelRequest([Message.of("user", QUESTION)], max_tokens=MOST)
     async with open_provider(settings) as provider:
 
-        async def read() -> Iterator[str]:
-            batches: list[Batch] = []
-            await provider.stream(request, batches.append)
-            return (event.text for batch in batches for event in batch if isinstance(event, TextDelta))
+        async def read() -> list[str]:
+            pieces: list[str] = []
+
+            def take(batch: Batch) -> None:
+                pieces.extend([event.text for event in batch if isinstance(event, TextDelta)])
+
+            await provider.stream(request, take)
+            return pieces
 
         yield read
 
