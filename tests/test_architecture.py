@@ -157,8 +157,6 @@ def test_the_map_on_the_porch_shows_the_rooms(house: House) -> None:
 
 UNTESTED: Final = {
     "app/chat.py",
-    "app/conversation.py",
-    "app/model.py",
     "app/service.py",
     "emulator/dispatch.py",
     "emulator/drafts.py",
