@@ -28,8 +28,9 @@ from triolet.core.events import (
 )
 from triolet.core.ports import ModelRequest, Provider
 from triolet.errors import ProviderRejected
-from triolet.providers.openai_chat import OpenAIChatProvider, open_openai_chat
+from triolet.providers.openai_chat import OpenAIChatProvider
 from triolet.providers.scripted import Cut, Fail, Hang, Pause, Say, ScriptedProvider, Step
+from triolet.providers.sdk import SDKProvider
 
 
 @attrs.define(eq=False)
@@ -87,7 +88,7 @@ class Scene:
     """A Chat Completions provider and the server that it asks."""
 
     server: ModelServer
-    provider: OpenAIChatProvider
+    provider: SDKProvider
 
     async def ask(self, *steps: wire.Step, ear: Ear | None = None) -> Ear:
         """One question, answered with these steps."""
@@ -109,7 +110,7 @@ async def open_scene(**options: Any) -> AsyncIterator[Scene]:
     key = options.pop("key", KEY)
     async with (
         open_model_server(key) as server,
-        open_openai_chat(model_settings(**options), connect=server.connect) as provider,
+        OpenAIChatProvider(model_settings(**options), connect=server.connect) as provider,
     ):
         yield Scene(server, provider)
 
@@ -120,7 +121,7 @@ async def open_tcp_scene(**options: Any) -> AsyncIterator[Scene]:
     with trio.fail_after(10):
         async with open_model_server() as server, trio.open_nursery() as nursery:
             base_url: str = await nursery.start(server.serve_tcp)
-            async with open_openai_chat(model_settings(base_url=base_url, **options)) as provider:
+            async with OpenAIChatProvider(model_settings(base_url=base_url, **options)) as provider:
                 yield Scene(server, provider)
             nursery.cancel_scope.cancel()
 

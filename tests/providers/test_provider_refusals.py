@@ -9,12 +9,13 @@ import openai
 import pytest
 import trio
 import trio.testing
-from model_server import KEY, Hang, Head, Pause, Respond, Step, Write, refuse, reply, stream_error
+from model_server import KEY, Hang, Head, Pause, Respond, Step, Write, refuse, reply, say, stream_error, usage
 from provider_scenes import Ear, listen, model_settings, open_scene
 
 from triolet.config import Secret
 from triolet.errors import ConfigError, ContextTooLong, ProviderError, ProviderRejected, ProviderUnavailable
-from triolet.providers.openai_chat import open_openai_chat
+from triolet.providers import open_provider
+from triolet.providers.openai_chat import OpenAIChatProvider
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head></html>"
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
@@ -60,6 +61,7 @@ REJECTED: list[tuple[Respond, str]] = [
     (refuse(401, "Incorrect API key"), f"{BAD_KEY} (401): check model.api_key"),
     (refuse(403, "Forbidden"), f"{BAD_KEY} (403): check model.api_key"),
     (refuse(400, "bad"), "the provider refused the request (400): bad"),
+    (refuse(429, "no quota", code="insufficient_quota"), "the provider refused the request (429): no quota"),
     (refuse(402, "no credit"), "the provider refused the request (402): no credit"),
     (
         refuse(404, "The model `x` does not exist"),
@@ -118,6 +120,15 @@ async def test_a_conversation_that_is_too_long(answer: Step, autojump_clock: tri
         assert caught.value.status in {400, 413}
 
 
+async def test_a_stream_that_says_so_first_is_too_long_as_well(autojump_clock: trio.testing.MockClock) -> None:
+    said = "Your input exceeds the context window of this model"
+    async with open_scene() as scene:
+        with pytest.raises(ContextTooLong, match=said):
+            await scene.ask(usage(), stream_error(said))
+        with pytest.raises(ProviderUnavailable, match=said):
+            await scene.ask(say("a"), stream_error(said))
+
+
 async def test_a_refusal_that_never_ends_is_silence(autojump_clock: trio.testing.MockClock) -> None:
     async with open_scene() as scene:
         with pytest.raises(ProviderUnavailable, match="fell silent"):
@@ -174,18 +185,19 @@ async def test_no_error_of_a_library_comes_out_raw(error: Exception, autojump_cl
         await trio.lowlevel.checkpoint()
         raise error
 
-    async with open_openai_chat(model_settings(), connect=connect) as provider:
+    async with OpenAIChatProvider(model_settings(), connect=connect) as provider:
         with pytest.raises(ProviderUnavailable, match="no connection to the provider") as caught:
             await listen(provider)
         assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize("host", ["256.256.256.256", "a..b", "x" * 64])
+@pytest.mark.parametrize("host", ["256.256.256.256", "a..b", "x" * 64, "[v1.x]", "1.2.3.04"])
 async def test_a_host_that_cannot_exist_is_a_mistake_in_the_settings(host: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        async with open_openai_chat(model_settings(base_url=f"http://{host}/v1")):
+        async with open_provider(model_settings(base_url=f"http://{host}/v1")):
             pytest.fail("it opened")
     assert caught.value.key == "model.base_url"
+    assert "\n" not in str(caught.value)
 
 
 async def test_a_wrong_key_and_a_wrong_path(autojump_clock: trio.testing.MockClock) -> None:
