@@ -40,7 +40,7 @@ def test_documented_defaults_are_the_programs() -> None:
 
 @pytest.mark.case("G1")
 def test_documented_defaults_read_as_the_defaults(tmp_path: Path) -> None:
-    environ = {"TELEGRAM_BOT_TOKEN": "1:TEST", "OPENAI_API_KEY": "key"}
+    environ = {"TELEGRAM_BOT_TOKEN": "1:TEST", "ANTHROPIC_API_KEY": "key"}
     (tmp_path / "empty.toml").touch()
     (tmp_path / "full.toml").write_text(documented_defaults(), encoding="utf-8")
     full = load(tmp_path / "full.toml", environ=environ)

@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from triolet.app.turn import Turn, run_turn
+from triolet.core.calls import Keyboard
 from triolet.core.coalescer import Frame
 from triolet.core.conversation import Ending
 from triolet.core.events import Batch, Finished, TextDelta
@@ -34,9 +35,12 @@ class RecordingTransport:
         finally:
             self.running = False
 
-    def commit(self, frame: Frame, mark: str) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         assert not self.running, "what stays is committed when nothing is shown any more"
         self.log.append(f"commit {frame.text!r} {mark!r}")
+
+    def drop_keyboard(self) -> None:
+        raise AssertionError("a turn has no say in that")
 
     def shows_draft(self, draft_id: int) -> bool:
         return False
@@ -137,7 +141,7 @@ async def test_hanging_store_holds_up_nothing_for_more_than_two_seconds(
 class _MistakenTransport(RecordingTransport):
     """Fails where the answer ends, as a mistake of ours would."""
 
-    def commit(self, frame: Frame, mark: str) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         if "two" in frame.text:
             raise RuntimeError("a mistake of ours")
         super().commit(frame, mark)

@@ -20,12 +20,13 @@ from triolet.config import (
     StoreSettings,
     StreamingSettings,
     TelegramSettings,
+    ToolSettings,
     documented_defaults,
     load,
 )
 from triolet.errors import ConfigError
 
-ENVIRON = {"TELEGRAM_BOT_TOKEN": "1:TEST", "OPENAI_API_KEY": "key"}
+ENVIRON = {"TELEGRAM_BOT_TOKEN": "1:TEST", "ANTHROPIC_API_KEY": "key", "OPENAI_API_KEY": "openai"}
 DEFAULTS = Settings(telegram=TelegramSettings(Secret("1:TEST")), model=ModelSettings(api_key=Secret("key")))
 
 
@@ -52,13 +53,17 @@ def test_the_documented_defaults_are_the_defaults(file: Path) -> None:
 
 
 def test_the_documented_defaults_name_every_key() -> None:
-    keys = {name: list(section) for name, section in attrs.asdict(DEFAULTS).items()}
+    keys = {name: list(section) for name, section in attrs.asdict(DEFAULTS, filter=is_no_table).items()}
     assert {name: list(table) for name, table in tomllib.loads(documented_defaults()).items()} == keys
+
+
+def is_no_table(key: attrs.Attribute[Any], value: object) -> bool:
+    return key.name not in {"fallback", "mcp"}
 
 
 def test_the_documented_defaults_explain_every_key() -> None:
     for line in documented_defaults().splitlines():
-        assert not line or line.startswith("[") or "  # " in line
+        assert not line or line.startswith(("[", "# [")) or "  # " in line
         assert len(line) <= 120
 
 
@@ -69,13 +74,14 @@ def test_the_contract_of_defaults() -> None:
         "access": {"allow": []},
         "groups": {"respond": "mention"},
         "model": {
-            "provider": "openai-chat",
-            "name": "gpt-5-mini",
+            "provider": "anthropic",
+            "name": "claude-sonnet-4-5",
             "base_url": "",
-            "api_key": "${OPENAI_API_KEY}",
+            "api_key": "${ANTHROPIC_API_KEY}",
             "system_prompt": "",
             "max_tokens": 4096,
             "context_tokens": 100000,
+            "max_rounds": 8,
             "connect_timeout": 10.0,
             "first_byte_timeout": 60.0,
             "idle_timeout": 60.0,
@@ -90,6 +96,14 @@ def test_the_contract_of_defaults() -> None:
             "cursor": " ▉",
             "notify": "final",
             "hide_tags": ["think", "thinking", "reasoning"],
+            "footer": False,
+        },
+        "tools": {
+            "enabled": ["time", "calculator"],
+            "timeout": 60.0,
+            "approval_timeout": 600.0,
+            "max_output": 32768,
+            "max_calls": 16,
         },
         "limits": {"max_turns": 200, "queue_per_chat": 5},
         "store": {"path": "triolet.db"},
@@ -155,6 +169,14 @@ TYPED: list[tuple[str, object, object]] = [
     ("streaming.hide_tags", "思考, [A]...[/A],", ("思考", "[A]...[/A]")),
     ("streaming.hide_tags", '["a", "b"]', ("a", "b")),
     ("streaming.hide_tags", "", ()),
+    ("streaming.footer", "true", True),
+    ("model.max_rounds", "1", 1),
+    ("tools.enabled", "fetch, time", ("fetch", "time")),
+    ("tools.enabled", "", ()),
+    ("tools.timeout", "5", 5.0),
+    ("tools.approval_timeout", "5", 5.0),
+    ("tools.max_output", "5", 5),
+    ("tools.max_calls", "5", 5),
     ("access.allow", "[1001, 1002]", (1001, 1002)),
     ("access.allow", "1001,1002", (1001, 1002)),
     ("access.allow", " 1001 ", (1001,)),
@@ -244,9 +266,25 @@ def test_scripted_needs_no_key(file: Path, route: str, key: str) -> None:
     assert (settings.model.provider, settings.model.api_key) == ("scripted", Secret(""))
 
 
-def test_another_server_may_need_no_key(file: Path) -> None:
-    file.write_text("[model]\nbase_url = 'http://127.0.0.1:8080/v1/'\napi_key = ''\n")
+def test_a_local_model_needs_no_key(file: Path) -> None:
+    file.write_text("[model]\nprovider = 'local'\napi_key = '${ABSENT}'\n")
+    settings = load(file, environ={"TELEGRAM_BOT_TOKEN": "1:TEST"})
+    assert (settings.model.provider, settings.model.api_key) == ("local", Secret(""))
+
+
+@pytest.mark.parametrize("provider", ["openai-chat", "openai-responses"])
+def test_a_key_that_nobody_wrote_is_the_companys(file: Path, provider: str) -> None:
+    file.touch()
+    assert load(file, environ=ENVIRON, overrides={"model.provider": provider}).model.api_key == Secret("openai")
+    assert load(file, environ=ENVIRON).model.api_key == Secret("key")
+
+
+@pytest.mark.parametrize("key", ["", "api_key = ''\n"], ids=["left out", "empty"])
+def test_another_server_gets_no_key_that_was_not_written_for_it(file: Path, key: str) -> None:
+    file.write_text(f"[model]\nbase_url = 'http://127.0.0.1:8080/v1/'\n{key}")
     assert load(file, environ=ENVIRON).model == ModelSettings(base_url="http://127.0.0.1:8080/v1")
+    file.touch()
+    assert load(file, environ=ENVIRON, overrides={"model.base_url": "http://a"}).model.api_key == Secret("")
 
 
 # The classes
@@ -258,7 +296,11 @@ DIRECT: list[Any] = [
     lambda: AccessSettings((0,)),
     lambda: ModelSettings(max_tokens=0),
     lambda: ModelSettings(idle_timeout=float("nan")),
+    lambda: ModelSettings(max_rounds=0),
+    lambda: ModelSettings(base_url="https://a..b"),
     lambda: StreamingSettings(edit_interval=0.0),
+    lambda: ToolSettings(enabled=("shell",)),
+    lambda: ToolSettings(approval_timeout=0.0),
     lambda: LimitSettings(queue_per_chat=0),
 ]
 

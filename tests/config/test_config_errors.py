@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from triolet.config import load
 from triolet.errors import ConfigError
 
-ENVIRON = {"TELEGRAM_BOT_TOKEN": "1:TEST", "OPENAI_API_KEY": "key"}
+ENVIRON = {"TELEGRAM_BOT_TOKEN": "1:TEST", "ANTHROPIC_API_KEY": "key", "OPENAI_API_KEY": "key"}
 
 
 @pytest.fixture
@@ -28,6 +28,8 @@ def mistake(file: Path, environ: dict[str, str] = ENVIRON, overrides: dict[str, 
     assert caught.value.__cause__ is None
     return text
 
+
+PROVIDERS = "anthropic or openai-responses or openai-chat or local or scripted"
 
 IN_THE_FILE = {
     # names
@@ -74,7 +76,7 @@ IN_THE_FILE = {
     ),
     "[groups]\nrespond = ['all']": 'groups.respond: ["all"] is refused: write mention or all; did you mean all?',
     "[model]\nprovider = 'openai'": (
-        'model.provider: "openai" is refused: write openai-chat or scripted; did you mean openai-chat?'
+        f'model.provider: "openai" is refused: write {PROVIDERS}; did you mean openai-chat?'
     ),
     # ranges
     "[model]\nmax_tokens = 0": "model.max_tokens: 0 is refused: write a whole number, 1 or more",
@@ -87,6 +89,15 @@ IN_THE_FILE = {
     ),
     "[streaming]\nedit_interval = 0.0": "streaming.edit_interval: 0.0 is refused: write a number of seconds above 0",
     "[streaming]\ndraft_interval = 0": "streaming.draft_interval: 0 is refused: write a number of seconds above 0",
+    "[model]\nmax_rounds = 0": "model.max_rounds: 0 is refused: write a whole number, 1 or more",
+    "[tools]\ntimeout = 0": "tools.timeout: 0 is refused: write a number of seconds above 0",
+    "[tools]\napproval_timeout = -1": "tools.approval_timeout: -1 is refused: write a number of seconds above 0",
+    "[tools]\nmax_output = 0": "tools.max_output: 0 is refused: write a whole number, 1 or more",
+    "[tools]\nmax_calls = 0": "tools.max_calls: 0 is refused: write a whole number, 1 or more",
+    "[tools]\nenabled = ['time', 'fetsch']": (
+        'tools.enabled: ["time", "fetsch"] is refused: '
+        "entry 2: write some of time, calculator, fetch; did you mean fetch?"
+    ),
     "[limits]\nmax_turns = 0": "limits.max_turns: 0 is refused: write a whole number, 1 or more",
     "[limits]\nqueue_per_chat = 0": "limits.queue_per_chat: 0 is refused: write a whole number, 1 or more",
     "[model]\nname = ' '": 'model.name: " " is refused: write a name',
@@ -140,7 +151,17 @@ IN_THE_FILE = {
         f"[telegram]\napi_base = '{url}'": (
             f'telegram.api_base: "{url}" is refused: write a URL such as https://host or http://127.0.0.1:8081'
         )
-        for url in ("", "ftp://host", "host", "https://", "http://h:0", "http://h:99999", "http://[::1", "http://a b")
+        for url in (
+            "",
+            "ftp://host",
+            "host",
+            "https://",
+            "http://xn--/v1",
+            "http://h:0",
+            "http://h:99999",
+            "http://[::1",
+            "http://a b",
+        )
     },
     **{
         f"[model]\nbase_url = 'https://{rest}'": (
@@ -170,9 +191,9 @@ IN_THE_FILE = {
     "[model]\napi_key = 'SECRET é'": (
         "model.api_key: the value is refused: a key holds no space, line end or letter outside ASCII; copy it again"
     ),
-    "[model]\napi_key = ''": ("model.api_key: the value is refused: it is empty, and OpenAI's own API needs one"),
+    "[model]\napi_key = ''": ("model.api_key: the value is refused: it is empty, and Anthropic's own API needs one"),
     "[model]\nprovider = '12345:SECRET-that-is-long-enough'": (
-        "model.provider: the value is refused: write openai-chat or scripted"
+        f"model.provider: the value is refused: write {PROVIDERS}"
     ),
     "[streaming]\ntransport = 'sk-SECRET'": ("streaming.transport: the value is refused: write auto or draft or edit"),
     f"[groups]\nrespond = '{'x' * 100}'": f'groups.respond: "{"x" * 59}… is refused: write mention or all',
@@ -197,7 +218,7 @@ def test_a_mistake_in_the_file(file: Path, content: str, line: str) -> None:
 def test_a_variables_value_is_not_shown(file: Path) -> None:
     file.write_text("[model]\nprovider = '${OPENAI_API_KEY}'\n")
     text = mistake(file, {**ENVIRON, "OPENAI_API_KEY": "SECRET"})
-    assert text == f'{file}: model.provider: "${{OPENAI_API_KEY}}" is refused: write openai-chat or scripted'
+    assert text == f'{file}: model.provider: "${{OPENAI_API_KEY}}" is refused: write {PROVIDERS}'
 
 
 IN_THE_ENVIRONMENT = {
@@ -228,6 +249,10 @@ IN_THE_ENVIRONMENT = {
     ("TRIOLET_TELEGRAM_TOKEN", "SECRET"): (
         "telegram.token: the value is refused: a bot's token looks like 123456:ABC-DEF; get yours from @BotFather "
         "(set by TRIOLET_TELEGRAM_TOKEN)"
+    ),
+    ("TRIOLET_TOOLS_ENABLED", "time, shell"): (
+        'tools.enabled: ["time", "shell"] is refused: entry 2: write some of time, calculator, fetch '
+        "(set by TRIOLET_TOOLS_ENABLED)"
     ),
     ("TRIOLET_MODEL_NAME", "${NOPE}"): (
         "model.name: the environment variable NOPE is not set; set it, or write the value here "
@@ -266,7 +291,7 @@ def test_a_mistake_on_the_command_line(file: Path, override: tuple[str, Any], li
 def test_a_token_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
-        load(None, environ={"OPENAI_API_KEY": "key"})
+        load(None, environ={"ANTHROPIC_API_KEY": "key"})
     assert str(caught.value) == (
         "telegram.token: the environment variable TELEGRAM_BOT_TOKEN is not set; set it, or write the value here"
     )

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.config.values import UnsetVariable, expanded, nearest, typed
+from triolet.config.checks import nearest
+from triolet.config.values import UnsetVariable, expanded, typed
 
 TYPED: list[tuple[object, Any, object]] = [
     ("5", str, "5"),

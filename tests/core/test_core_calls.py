@@ -99,7 +99,11 @@ CALLS: list[tuple[Call, str, dict[str, Any]]] = [
     (message_call(bubble(), HELLO), "sendMessage", {"chat_id": 3, "text": "hello"} | PREVIEW),
     (message_call(bubble(), italic("hello")), "sendMessage", {"chat_id": 3} | ITALIC | PREVIEW),
     (message_call(bubble(), RICH), "sendRichMessage", {"chat_id": 3} | HTML),
-    (message_call(bubble(), HELLO, button="n1"), "sendMessage", {"chat_id": 3, "text": "hello"} | PREVIEW | STOP),
+    (
+        message_call(bubble(), HELLO, keyboard=(("⏹", "n1"),)),
+        "sendMessage",
+        {"chat_id": 3, "text": "hello"} | PREVIEW | STOP,
+    ),
     (message_call(bubble(silent=True), HELLO), "sendMessage", {"chat_id": 3, "text": "hello"} | PREVIEW | QUIET),
     (
         message_call(bubble(private(5)), HELLO),
@@ -113,7 +117,7 @@ CALLS: list[tuple[Call, str, dict[str, Any]]] = [
         {"chat_id": -100, "text": "hello"} | PREVIEW,
     ),
     (
-        message_call(bubble(group(5, forum=True), silent=True), RICH, button="n1"),
+        message_call(bubble(group(5, forum=True), silent=True), RICH, keyboard=(("⏹", "n1"),)),
         "sendRichMessage",
         {"chat_id": -100, "message_thread_id": 5} | HTML | REPLY | STOP | QUIET,
     ),
@@ -129,7 +133,7 @@ CALLS: list[tuple[Call, str, dict[str, Any]]] = [
     ),
     (message_call(bubble(message_id=8), RICH), "editMessageText", {"chat_id": 3, "message_id": 8} | HTML),
     (
-        message_call(bubble(group(5), 8, silent=True), HELLO, button="n1"),
+        message_call(bubble(group(5), 8, silent=True), HELLO, keyboard=(("⏹", "n1"),)),
         "editMessageText",
         {"chat_id": -100, "message_id": 8, "text": "hello"} | PREVIEW | STOP,
     ),
@@ -183,7 +187,7 @@ SEARCHES: list[tuple[Bubble, Content, dict[str, Any]]] = [
 @pytest.mark.parametrize(("target", "content", "shown"), SEARCHES)
 def test_what_is_shown_where_a_message_may_be(target: Bubble, content: Content, shown: dict[str, Any]) -> None:
     """All that it was to show, its button as well, and nothing that only a send can say."""
-    lost = message_call(target, content, button="n1")
+    lost = message_call(target, content, keyboard=(("⏹", "n1"),))
     call = search_call(attrs.evolve(lost, bubble=attrs.evolve(target, candidates=[12, 13])))
     assert (call.method, call.params) == ("editMessageText", shown | STOP | {"message_id": 12})
     assert (call.sends, call.cost) == (False, Cost.MESSAGE)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.core.coalescer import Coalescer, Frame
-from triolet.core.conversation import Ending
+from triolet.core.coalescer import Coalescer, Frame, Prompt, Reasoning
+from triolet.core.conversation import Ending, Message, ToolCallPart, ToolResultPart
 from triolet.core.events import (
+    ApprovalAsked,
+    ApprovalEnded,
     Finished,
     FinishReason,
     ReasoningDelta,
+    RoundEnded,
+    RoundStarted,
     TextCompleted,
     TextDelta,
     ToolCallDelta,
@@ -41,12 +46,11 @@ def test_an_answer_step_by_step() -> None:
         assert coalescer.take_frame() == frame, "taking a frame takes nothing away"
         assert (coalescer.text, coalescer.revision, coalescer.ending) == (frame.text, frame.revision, ending)
     assert coalescer.finished == Finished("stop")
-    assert coalescer.usage == UsageReported(1, 2)
 
 
 def test_a_new_coalescer_knows_nothing() -> None:
     coalescer = Coalescer()
-    assert (coalescer.text, coalescer.revision, coalescer.finished, coalescer.usage) == ("", 0, None, None)
+    assert (coalescer.text, coalescer.revision, coalescer.finished) == ("", 0, None)
     assert not coalescer.is_silent
     assert coalescer.finish() == Frame("", 0)
 
@@ -245,6 +249,130 @@ def test_silence_may_follow_a_tool() -> None:
     assert (coalescer.is_silent, coalescer.text) == (True, "")
 
 
+# Rounds, reasoning, questions
+
+THOUGHT = Reasoning("hm, well")
+ASKED = ApprovalAsked("1", "May I?", "a1", "d1")
+OPEN = Prompt("1", "May I?", "a1", "d1")
+OPEN_TOO = Prompt("2", "And I?", "a2", "d2")
+OTHER = ApprovalAsked("2", "And I?", "a2", "d2")
+CALLED = RoundEnded(Message("assistant", (ToolCallPart("1", "search"),)))
+FAILED_SEARCH = ToolEnded("1", ToolResultPart("1", "no", is_error=True))
+FOUND = ToolEnded("1", ToolResultPart("1", "yes"))
+
+REASONED: list[tuple[str, list[tuple[TurnBatch, Frame]]]] = [
+    (
+        "reasoning is a segment of its own",
+        [
+            ((ReasoningDelta("hm, "),), Frame("", 1, reasoning="hm, ")),
+            ((ReasoningDelta("well"),), Frame("", 2, reasoning="hm, well")),
+            ((TextDelta("Yes"),), Frame("Yes", 3, (THOUGHT,))),
+            ((ReasoningDelta("but"),), Frame("", 4, (THOUGHT, "Yes"), reasoning="but")),
+            ((TextDelta("no"),), Frame("no", 5, (THOUGHT, "Yes", Reasoning("but")))),
+            ((TextCompleted("Yesno!"),), Frame("no!", 6, (THOUGHT, "Yes", Reasoning("but")))),
+        ],
+    ),
+    ("blank reasoning is none", [((ReasoningDelta(" \n"), TextDelta("Yes")), Frame("Yes", 2))]),
+    (
+        "a round's end is a segment's end, before any tool has started",
+        [
+            ((TextDelta("I look."), ReasoningDelta("hm, well"), CALLED), Frame("", 2, ("I look.", THOUGHT))),
+            ((RoundStarted("m"), TextDelta("I look")), Frame("", 3, ("I look.", THOUGHT))),
+        ],
+    ),
+    (
+        "the text of a round is completed without that of the rounds before",
+        [
+            ((TextDelta("One"), ReasoningDelta("hm, well"), CALLED), Frame("", 2, ("One", THOUGHT))),
+            ((TextDelta("One mor"), TextCompleted("One more")), Frame("One more", 4, ("One", THOUGHT))),
+        ],
+    ),
+    (
+        "another attempt takes back nothing that was seen, reasoning included",
+        [
+            ((RoundStarted("m"), ReasoningDelta("hm, well")), Frame("", 1, reasoning="hm, well")),
+            ((RoundStarted("m", "late"),), Frame("", 2, (THOUGHT,), "late")),
+            ((TextDelta("Yes"),), Frame("Yes", 3, (THOUGHT,), "late")),
+            ((RoundStarted("m", "later"),), Frame("Yes", 4, (THOUGHT,), "later")),
+            ((TextDelta(", sir"),), Frame("Yes, sir", 5, (THOUGHT,), "later")),
+        ],
+    ),
+    (
+        "and forgets what was not seen",
+        [
+            ((RoundStarted("m"), TextDelta("<think>hm")), Frame("", 0)),
+            ((RoundStarted("m", "late"), TextDelta("Yes")), Frame("Yes", 2, (), "late")),
+        ],
+    ),
+    (
+        "a note is that of its round, and stands behind the tools",
+        [
+            ((SEARCH, FOUND), Frame("", 2, (), "✓ search")),
+            ((RoundStarted("m", "late"),), Frame("", 3, (), "✓ search · late")),
+            ((RoundStarted("m"),), Frame("", 4, (), "✓ search")),
+            ((RoundStarted("m"),), Frame("", 4, (), "✓ search")),
+        ],
+    ),
+    ("a tool that failed", [((SEARCH, FAILED_SEARCH), Frame("", 2, (), "✗ search"))]),
+    (
+        "a question stands where it was asked, and keeps its place when it is answered",
+        [
+            ((TextDelta("I look."), ASKED), Frame("", 2, ("I look.", OPEN))),
+            ((OTHER,), Frame("", 3, ("I look.", OPEN, OPEN_TOO))),
+            (
+                (ApprovalEnded("1", "allowed"), SEARCH),
+                Frame(
+                    "", 5, ("I look.", evolve(OPEN, verdict="allowed"), Prompt("2", "And I?", "a2", "d2")), "⏳ search"
+                ),
+            ),
+        ],
+    ),
+    (
+        "of two questions about calls of one id the open one is answered",
+        [
+            ((ASKED, ApprovalEnded("1", "denied")), Frame("", 2, (evolve(OPEN, verdict="denied"),))),
+            (
+                (ASKED, ApprovalEnded("1", "unanswered")),
+                Frame("", 4, (evolve(OPEN, verdict="denied"), evolve(OPEN, verdict="unanswered"))),
+            ),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "walk"), REASONED, ids=[name for name, _ in REASONED])
+def test_rounds_reasoning_and_questions(name: str, walk: list[tuple[TurnBatch, Frame]]) -> None:
+    coalescer = Coalescer(["think"], reasoning=True)
+    for batch, frame in walk:
+        coalescer.receive(batch)
+        assert coalescer.take_frame() == frame
+
+
+def test_the_end_closes_what_is_open() -> None:
+    coalescer = Coalescer(reasoning=True)
+    coalescer.receive((ASKED, RoundStarted("m", "late"), ReasoningDelta("hm, well")))
+    assert coalescer.finish() == Frame("", 3, (evolve(OPEN, verdict="unanswered"),), reasoning="hm, well")
+    assert (coalescer.text, coalescer.finish().texts) == ("", ())
+
+
+def test_reasoning_and_questions_are_no_answer() -> None:
+    coalescer = Coalescer(reasoning=True)
+    coalescer.receive((ReasoningDelta("hm"), ASKED, TextDelta("NO_REPLY"), Finished("stop")))
+    assert (coalescer.text, coalescer.is_silent) == ("", True)
+
+
+def test_the_end_of_a_round_is_not_that_of_the_next() -> None:
+    coalescer = Coalescer()
+    coalescer.receive((Finished("tool_calls"), CALLED, RoundStarted("m"), TextDelta("a")))
+    assert coalescer.ending is Ending.FAILED
+
+
+def test_what_a_frame_shows() -> None:
+    assert Frame(" ", 1, reasoning="\n").is_blank
+    assert not Frame("", 1, reasoning="a").is_blank
+    assert Frame("", 1, ("a", THOUGHT, OPEN, "b")).texts == ("a", "b")
+
+
 # Any stream
 
 TAGS = ["think"]
@@ -310,7 +438,7 @@ def test_any_segments_are_said_once_and_in_order(events: list[tuple[TurnEvent, b
         if take:
             assert seen.setdefault(frame.revision, frame) == frame, "a revision is one frame"
         expected = said([event for event, _ in events[: number + 1]])
-        shown = [text.strip() for text in (*frame.before, frame.text) if text.strip()]
+        shown = [text.strip() for text in (*frame.texts, frame.text) if text.strip()]
         assert shown == expected or take
         assert shown[:-1] == expected[: len(shown) - 1] if shown else not frame.before
         assert len(shown) >= len(expected) - 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.core.commands import Access, Command, StreamMode, parse_command, parse_stream_mode
+from triolet.core.commands import Access, Command, StreamMode, parse_command, parse_stream_mode, parse_switch
 from triolet.core.conversation import ConversationKey
 from triolet.core.updates import BotIdentity, Incoming
 
@@ -95,6 +95,22 @@ MODES: list[tuple[str, StreamMode | None]] = [
 @pytest.mark.parametrize(("text", "mode"), MODES)
 def test_what_is_a_stream_mode(text: str, mode: StreamMode | None) -> None:
     assert parse_stream_mode(text) == mode
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "switch"),
+    [
+        ("stream", " Edit\n", ("stream", "edit")),
+        ("reasoning", "on", ("reasoning", "on")),
+        ("reasoning", "OFF", ("reasoning", "off")),
+        ("reasoning", "edit", None),
+        ("reasoning", "", None),
+        ("stream", "on", None),
+        ("busy", "on", None),
+    ],
+)
+def test_what_is_a_switch(name: str, argument: str, switch: object) -> None:
+    assert parse_switch(name, argument) == switch
 
 
 MESSAGE = Incoming(1, ConversationKey(-5), user_id=3, message_id=9, private=False, addressed=False, text="hello")

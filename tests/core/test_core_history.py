@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.core.conversation import Message, OpaquePart
-from triolet.core.history import TokenEstimate, fit, turns
+from triolet.core.conversation import Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.history import TokenEstimate, fit, length, turns
 
 ONE = TokenEstimate(1.0)
 
@@ -121,14 +120,22 @@ def test_fitting_takes_linear_time() -> None:
             count += 1
             return 1
 
-    @attrs.frozen
-    class CountedMessage(Message):
-        @property
-        def text(self) -> str:
-            return Counted()
-
-    fit([CountedMessage("user", ()) for _ in range(300)], context_tokens=100_000)
+    fit([Message("user", (TextPart(Counted()),)) for _ in range(300)], context_tokens=100_000)
     assert count == 300
+
+
+def test_length_is_what_a_model_reads() -> None:
+    message = Message(
+        "assistant",
+        (
+            TextPart("ab"),
+            OpaquePart("d", {"long": "x"}),
+            ToolCallPart("id", "abc", '{"x":1}'),
+            ToolResultPart("id", "abcd"),
+        ),
+    )
+    assert length(message) == 2 + (3 + 7) + 4
+    assert TokenEstimate(1.0).tokens([message]) == 16 + 8
 
 
 def test_tokens_of_messages() -> None:

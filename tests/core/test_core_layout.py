@@ -15,6 +15,7 @@ from documents import Document, documents, scraps, unseen, words
 from hypothesis import given
 from hypothesis import strategies as st
 
+from triolet.core.content import blank
 from triolet.core.cutting import Cuts, Lead, Rank
 from triolet.core.forms import FORMS, RICH_LIMIT, FormatName
 from triolet.core.layout import Layout, Part, plainer
@@ -519,6 +520,16 @@ def test_an_answer_goes_on_in_another_form() -> None:
         assert isinstance(part.content, FormattedText)
         check(part.content)
     assert text([*sealed, *parts]).split() == ["some", "words"] * 3000
+
+
+def test_quotation_is_one_that_is_folded_up() -> None:
+    layout = Layout("quotation")
+    assert layout.advance("Is it\n**so**? 🙂\n") == []
+    assert layout.live.content == FormattedText("Is it\n**so**? 🙂", (Entity("expandable_blockquote", 0, 16),))
+    [first] = layout.advance("word " * 1000)
+    assert isinstance(first.content, FormattedText)
+    assert [entity.type for entity in first.content.entities] == ["expandable_blockquote"]
+    assert blank(Layout("quotation").live.content)
 
 
 def test_what_is_plainer() -> None:

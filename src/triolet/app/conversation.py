@@ -16,27 +16,29 @@ import attrs
 import structlog
 import trio
 
-from triolet.app.model import Model
+from triolet.app.agent import Agent
+from triolet.app.approvals import Approvals
+from triolet.app.model import Emit
 from triolet.app.turn import Turn, run_turn
-from triolet.core.buttons import Action, Button, Buttons
-from triolet.core.calls import Place
+from triolet.core.buttons import Button, Buttons
+from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Coalescer
-from triolet.core.commands import StreamMode, parse_stream_mode
+from triolet.core.commands import PREFERENCES, Preference, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message
-from triolet.core.events import Batch
 from triolet.core.ports import History, Preferences
-from triolet.core.text import FormattedText, is_blank
+from triolet.core.text import FormattedText
+from triolet.core.transcript import Transcript
 from triolet.errors import StartError
-from triolet.transports import Screen
+from triolet.transports import Screen, Transport
 
 log = structlog.get_logger()
 
 
 @attrs.frozen
 class Question:
-    """What a user wants answered."""
+    """What a user wants answered; one that no update asked has no ``update_id``."""
 
-    update_id: int
+    update_id: int | None
     place: Place
     user_id: int
     text: str
@@ -56,37 +58,51 @@ class Switch:
 
     update_id: int
     place: Place
-    mode: StreamMode
+    preference: Preference
+    value: str
 
 
-Task: TypeAlias = Question | Clear | Switch
+@attrs.frozen
+class Report:
+    """A user wants to know what the answers took."""
+
+    update_id: int
+    place: Place
+
+
+Task: TypeAlias = Question | Clear | Switch | Report
 
 
 @attrs.frozen
 class Services:
     """What all conversations share."""
 
-    model: Model
+    agent: Agent
     history: History
     preferences: Preferences
     screen: Screen
     turns: trio.CapacityLimiter
     queue_limit: int
+    approval_seconds: float = 600.0
     hide_tags: tuple[str, ...] = ()
     owner: int | None = None
     buttons: Buttons = attrs.Factory(lambda: Buttons(partial(secrets.token_urlsafe, 12)))
 
 
 class Conversation:
-    def __init__(self, key: ConversationKey, services: Services) -> None:
+    """``post`` takes a question that a button asks, at any time, even if this conversation is over by then."""
+
+    def __init__(self, key: ConversationKey, services: Services, post: Callable[[Task], object]) -> None:
         self._key = key
         self._services = services
+        self._post = post
         self._waiting: deque[Task] = deque()
         self._turn: Turn | None = None
         self._at_work = False
         self._is_full = False
-        self._mode: StreamMode = "auto"
+        self._preferences: dict[Preference, str] = {}
         self._shown_at: Place | None = None
+        self._approvals = Approvals(services.buttons, services.approval_seconds)
 
     def post(self, task: Task) -> bool:
         """Take the task, in order; False for a question if too many wait already, and the user has been told, once."""
@@ -121,10 +137,9 @@ class Conversation:
         if self._turn is not None and self._turn.transport.shows_draft(draft_id):
             self._stop_turn(Ending.STOPPED, "")
 
-    def press_button(self, action: Action) -> None:
-        """Do what a button under the answer says; what waits is answered."""
-        if action is Action.STOP:
-            self._stop_turn(Ending.STOPPED, "")
+    def decide(self, user_id: int, *, allowed: bool) -> bool:
+        """Answer what that person is asked; False if nothing is."""
+        return self._approvals.decide(user_id, allowed=allowed)
 
     def shut_down(self) -> None:
         """Stop the answer and begin no other; what waits stays in the inbox."""
@@ -139,7 +154,7 @@ class Conversation:
 
     async def run(self) -> None:
         """Work until nothing waits."""
-        self._mode = await self._load_mode()
+        self._preferences = {preference: await self._load(preference) for preference in PREFERENCES}
         while self._waiting:
             self._at_work, self._is_full = True, False
             task = self._waiting.popleft()
@@ -147,23 +162,37 @@ class Conversation:
                 await self._answer(task)
             elif isinstance(task, Clear):
                 await self._clear(task)
-            else:
+            elif isinstance(task, Switch):
                 await self._switch(task)
 
     async def _answer(self, question: Question) -> None:
         self._shown_at = question.place
         button = self._issue_stop_button(question)
-        transport = self._services.screen.open_transport(question.place, mode=self._mode, button=button)
-        self._turn = Turn(transport, Coalescer(self._services.hide_tags))
+        mode = parse_stream_mode(self._preferences["stream"]) or "auto"
+        transport = self._services.screen.open_transport(question.place, mode=mode, button=button)
+        tags = self._services.hide_tags
+        self._turn = Turn(
+            transport,
+            Coalescer(tags, reasoning=self._preferences["reasoning"] == "on"),
+            Transcript(tags),
+            offer=partial(self._offer, question, transport),
+        )
         asked = Message.of("user", question.text)
 
-        async def ask(emit: Callable[[Batch], None]) -> None:
+        async def ask(emit: Emit) -> None:
+            approve = partial(
+                self._approvals.ask,
+                emit=emit,
+                key=self._key,
+                user_id=question.user_id,
+                shown_by=transport.shows_message,
+            )
             async with self._services.turns:
                 said = await self._services.history.load(self._key)
-                await self._services.model.ask([*said, asked], emit)
+                await self._services.agent.answer([*said, asked], emit, approve)
 
         async def record(turn: Turn) -> None:
-            await self._record(turn, asked, question.update_id)
+            await self._record(turn, asked, finished_by(question))
 
         try:
             await run_turn(self._turn, ask, record)
@@ -173,17 +202,27 @@ class Conversation:
 
     def _issue_stop_button(self, question: Question) -> str:
         users = {question.user_id} | ({self._services.owner} if self._services.owner else set())
-        stop = Button(Action.STOP, self._key, users, self._shows_message)
-        return self._services.buttons.issue(stop)
+        press = partial(self._stop_turn, Ending.STOPPED, "")
+        return self._services.buttons.issue(Button(press, self._key, users, self._shows_message))
 
     def _shows_message(self, message_id: int) -> bool:
         return self._turn is not None and self._turn.transport.shows_message(message_id)
 
-    async def _record(self, turn: Turn, asked: Message, update_id: int) -> None:
-        answer = turn.coalescer.text
-        ending = turn.ending or Ending.SHUTDOWN
-        messages = [asked, Message.of("assistant", answer, ending)] if not is_blank(answer) else [asked]
-        await self._services.history.record(self._key, messages, finished=[update_id])
+    def _offer(self, question: Question, transport: Transport, ending: Ending) -> Keyboard:
+        """An answer that broke off, or reached its longest, can be continued by who asked."""
+        if ending not in {Ending.FAILED, Ending.LENGTH}:
+            return ()
+
+        def press() -> None:
+            transport.drop_keyboard()
+            self._post(Question(None, question.place, question.user_id, CONTINUE))
+
+        button = Button(press, self._key, {question.user_id}, transport.shows_message)
+        return (("▶ Continue", self._services.buttons.issue_lasting(button)),)
+
+    async def _record(self, turn: Turn, asked: Message, finished: list[int]) -> None:
+        said = turn.transcript.finish(turn.ending or Ending.SHUTDOWN)
+        await self._services.history.record(self._key, [asked, *said], finished=finished)
 
     async def _clear(self, task: Clear) -> None:
         try:
@@ -195,35 +234,33 @@ class Conversation:
             notice = "A new conversation. What was said is forgotten."
         self._services.screen.notify(task.place, FormattedText(notice))
 
-    async def _load_mode(self) -> StreamMode:
+    async def _load(self, preference: Preference) -> str:
         try:
-            kept = await self._services.preferences.get(_chat_of(self._key), STREAM)
+            return await self._services.preferences.get(_chat_of(self._key), preference) or ""
         except StartError as error:
             log.error("conversation.no_preferences", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
-            kept = None
-        return parse_stream_mode(kept or "") or "auto"
+            return ""
 
     async def _switch(self, task: Switch) -> None:
+        chat = _chat_of(self._key)
         try:
-            await self._services.preferences.put(_chat_of(self._key), STREAM, task.mode, finished=[task.update_id])
+            await self._services.preferences.put(chat, task.preference, task.value, finished=[task.update_id])
         except StartError as error:
             log.error("conversation.not_switched", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
             notice = "⚠ Nothing is changed: the bot's database cannot be used now."
         else:
-            self._mode = task.mode
-            notice = _SWITCHED[task.mode]
+            self._preferences[task.preference] = task.value
+            notice = PREFERENCES[task.preference][task.value]
         self._services.screen.notify(task.place, FormattedText(notice))
 
 
-STREAM = "stream"
-"""The name of the preference that `Switch` keeps, for a chat with all its topics."""
+CONTINUE = "Continue your answer exactly where it broke off, without repeating anything."
+"""What the button of a broken answer asks."""
 
-_SWITCHED: dict[StreamMode, str] = {
-    "auto": "Answers grow as you watch: as drafts where there are drafts, as an edited message elsewhere.",
-    "draft": "Answers grow as drafts where there are drafts, as an edited message elsewhere.",
-    "edit": "Answers grow in a message that is edited.",
-    "off": "Answers come whole, when they are complete.",
-}
+
+def finished_by(task: Task) -> list[int]:
+    """The updates that need no more work when the task is done."""
+    return [] if task.update_id is None else [task.update_id]
 
 
 def _chat_of(key: ConversationKey) -> ConversationKey:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import structlog
 import trio
 
-from triolet.app.conversation import Clear, Conversation, Question, Services, Switch, Task, dropped_line
+from triolet.app.conversation import Clear, Conversation, Question, Services, Switch, Task, dropped_line, finished_by
 from triolet.core.buttons import Button
 from triolet.core.calls import Place
-from triolet.core.commands import Access, Command, parse_command, parse_stream_mode
+from triolet.core.commands import PREFERENCES, Access, Command, parse_command, parse_switch
 from triolet.core.conversation import ConversationKey
 from triolet.core.ports import RawUpdate
 from triolet.core.text import FormattedText
@@ -25,6 +25,7 @@ Send me a message and I answer while I think: you see the text grow.
 /stop  stop the answer, and drop what waits
 /new   forget this conversation and begin another
 /stream auto, draft, edit or off: how answers grow in this chat
+/reasoning on or off: whether you see what the model thinks
 /help  this text"""
 
 START = "Hello! " + HELP
@@ -33,12 +34,13 @@ COMMANDS = {
     "stop": "Stop the answer, and drop what waits",
     "new": "Forget this conversation and begin another",
     "stream": "How answers grow here: auto, draft, edit or off",
+    "reasoning": "Whether you see what the model thinks: on or off",
     "help": "What I can do",
 }
 
 _PRESSES = {
     "unknown": "This button has had its day.",
-    "foreign": "Only who asked can stop this answer.",
+    "foreign": "That is for who asked.",
 }
 
 _REMEMBERED_STRANGERS = 1000
@@ -139,7 +141,7 @@ class Supervisor:
             pressed.data, chat_id=pressed.key.chat_id, message_id=pressed.message_id, user_id=pressed.user_id
         )
         if isinstance(found, Button):
-            self._conversations[found.key].press_button(found.action)
+            found.press()
         self._services.screen.answer_press(pressed.query_id, "" if isinstance(found, Button) else _PRESSES[found])
 
     def _move(self, moved: Moved) -> None:
@@ -153,18 +155,28 @@ class Supervisor:
             return [message.update_id, *self._stop(place)]
         if command.name == "new":
             return [*self._stop(place, quiet=True), *self._post(Clear(message.update_id, place))]
-        if command.name == "stream":
+        if command.name in PREFERENCES:
             return self._switch(command, message, place)
+        if command.name in {"allow", "deny"}:
+            return self._decide(command, message, place)
         texts = {"start": START, "help": HELP}
         unknown = f"I don't know /{command.name}. /help tells what I know."
         self._notify(place, texts.get(command.name, unknown))
         return [message.update_id]
 
     def _switch(self, command: Command, message: Incoming, place: Place) -> list[int]:
-        mode = parse_stream_mode(command.argument)
-        if mode is not None:
-            return self._post(Switch(message.update_id, place, mode))
-        self._notify(place, "Write /stream and one of: auto, draft, edit, off.")
+        switch = parse_switch(command.name, command.argument)
+        if switch is not None:
+            return self._post(Switch(message.update_id, place, *switch))
+        values = next(values for name, values in PREFERENCES.items() if name == command.name)
+        self._notify(place, f"Write /{command.name} and one of: {', '.join(values)}.")
+        return [message.update_id]
+
+    def _decide(self, command: Command, message: Incoming, place: Place) -> list[int]:
+        conversation = self._find(place.key)
+        allowed = command.name == "allow"
+        if conversation is None or not conversation.decide(message.user_id, allowed=allowed):
+            self._notify(place, "There is nothing that I want to be allowed.")
         return [message.update_id]
 
     def _stop(self, place: Place, *, quiet: bool = False) -> list[int]:
@@ -175,17 +187,17 @@ class Supervisor:
             self._notify(place, f"⏹ {dropped_line(len(dropped))}")
         elif not stopped and not quiet:
             self._notify(place, "There is nothing to stop.")
-        return [task.update_id for task in dropped]
+        return [update_id for task in dropped for update_id in finished_by(task)]
 
     def _post(self, task: Task) -> list[int]:
         key = task.place.key
         conversation = self._conversations.get(key)
         if conversation is None:
-            conversation = self._conversations[key] = Conversation(key, self._services)
+            conversation = self._conversations[key] = Conversation(key, self._services, self._post)
             conversation.post(task)
             self._nursery.start_soon(self._run, conversation)
             return []
-        return [] if conversation.post(task) else [task.update_id]
+        return [] if conversation.post(task) else finished_by(task)
 
     async def _run(self, conversation: Conversation) -> None:
         try:

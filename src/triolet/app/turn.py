@@ -20,10 +20,12 @@ import attrs
 import structlog
 import trio
 
+from triolet.core.calls import Keyboard
 from triolet.core.coalescer import Coalescer, Frame
 from triolet.core.conversation import Ending
 from triolet.core.ending import mark_of
 from triolet.core.events import TurnBatch
+from triolet.core.transcript import Transcript
 from triolet.errors import ProviderError, StartError
 from triolet.transports import Transport
 from triolet.transports.latest import Latest
@@ -48,9 +50,17 @@ class Turn:
 
     transport: Transport
     coalescer: Coalescer = attrs.Factory(Coalescer)
+    transcript: Transcript = attrs.Factory(Transcript)
+    offer: Callable[[Ending], Keyboard] = lambda ending: ()
+    """The buttons under an answer that ended so."""
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
     ending: Ending | None = None
     detail: str = ""
+
+    def receive(self, batch: TurnBatch) -> None:
+        """What happened: everybody who keeps a part of the turn takes note."""
+        self.coalescer.receive(batch)
+        self.transcript.receive(batch)
 
     def stop(self, ending: Ending, detail: str = "") -> None:
         """Stop, if the turn has not ended yet."""
@@ -100,7 +110,7 @@ async def _run_coalescer(
 ) -> None:
     async with from_provider:
         async for batch in from_provider:
-            turn.coalescer.receive(batch)
+            turn.receive(batch)
             latest.announce()
     turn.end(turn.coalescer.ending)
     window.cancel(reason="complete")
@@ -114,10 +124,11 @@ async def _run_transport(turn: Turn, latest: Latest, window: trio.CancelScope) -
 
 async def _commit(turn: Turn, record: Record) -> None:
     turn.end(Ending.SHUTDOWN)  # if nothing else was, it is the program
-    said = bool(turn.coalescer.text) or turn.coalescer.is_silent
-    mark = mark_of(turn.ending or Ending.SHUTDOWN, turn.detail, answered=said)
+    ending = turn.ending or Ending.SHUTDOWN
+    has_text = bool(turn.coalescer.text)
+    mark = mark_of(ending, turn.detail, answered=has_text or turn.coalescer.is_silent)
     try:
-        turn.transport.commit(turn.coalescer.finish(), mark)
+        turn.transport.commit(turn.coalescer.finish(), mark, turn.offer(ending) if has_text else ())
     except Exception:  # a mistake of ours: the turn is recorded all the same, or it would come again at every start
         log.exception("turn.not_shown")
         turn.transport.commit(Frame("", turn.coalescer.revision), mark_of(Ending.FAILED, INTERNAL, answered=True))

@@ -9,25 +9,43 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
-from cattrs import ClassValidationError, ForbiddenExtraKeysError
+from cattrs import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError, IterableValidationNote
 
+from triolet.config.checks import did_you_mean, nearest
 from triolet.config.documented import render_toml
-from triolet.config.secret import Secret
-from triolet.config.settings import KEYS, SECTIONS, ModelSettings, Settings, StoreSettings
-from triolet.config.values import UnsetVariable, did_you_mean, expanded, nearest, open_converter, typed
+from triolet.config.settings import (
+    KEYLESS,
+    KEYS,
+    OFFICIAL_KEYS,
+    SECTIONS,
+    FallbackSettings,
+    McpSettings,
+    ModelSettings,
+    Settings,
+    StoreSettings,
+)
+from triolet.config.values import Unquoted, expanded, open_converter, typed
 from triolet.errors import ConfigError
 
 DEFAULT_FILE: Final = Path("triolet.toml")
 PREFIX: Final = "TRIOLET_"
 _VARIABLES: Final = {PREFIX + key.replace(".", "_").upper(): key for key in KEYS}
 
-_MAY_HOLD_A_SECRET: Final = re.compile(r":.*[@?]|\d:[\w-]{20}|\bsk-")
-"""A URL with a password or a query, a bot token, a provider's key: pasted beside the wrong key, say."""
+_PRIVATE: Final = {"token", "api_key", "command", "env"}
+_MAY_HOLD_A_SECRET: Final = re.compile(rf':.*[@?]|\d:[\w-]{{20}}|\bsk-|"(?:{"|".join(_PRIVATE)})"')
+"""A URL with a password or a query, a bot token, a provider's key, pasted beside the wrong key, say; or a table."""
+
+_Path: TypeAlias = tuple[str | int, ...]
+"""The keys and places that lead to a value in the tree of all raw ones."""
+_Group: TypeAlias = ClassValidationError | IterableValidationError
+"""The mistakes of one table, or of one list of tables."""
 
 
 def load(
@@ -73,7 +91,7 @@ class _Draft:
 
     def add_defaults(self) -> None:
         for dotted, key in KEYS.items():
-            if "written" in key.metadata:
+            if key.default is attrs.NOTHING:
                 self._put(dotted, key.metadata["written"])
 
     def add_file(self, content: dict[str, Any]) -> None:
@@ -96,16 +114,15 @@ class _Draft:
                 self.unknown.append(_Mistake(dotted, f"no setting has this name{nearest(dotted, KEYS, 0.8)}"))
 
     def finish(self, environ: Mapping[str, str]) -> Settings:
-        if self._is_scripted(environ):
-            del self.tree["model"]["api_key"]  # nobody needs it, so its variable need not be set
+        self._settle_key(environ)
         try:
             settings = open_converter(environ).structure(self.tree, Settings)
         except ClassValidationError as error:
-            for dotted, problem in _leaves(error):
-                self._report(dotted, problem)
+            for path, problem in _leaves(error):
+                self._report(path, problem)
         else:
-            if _lacks_key(settings.model):
-                self._report("model.api_key", ValueError("it is empty, and OpenAI's own API needs one"))
+            if keyless := _keyless(settings.model):
+                self._report(*keyless)
             elif not self.unknown:
                 return _anchored(settings, self.file)
         # Raised outside the handler: the converter's own error holds values, and would hang on to ours.
@@ -122,55 +139,84 @@ class _Draft:
         self._put(dotted, typed(value, KEYS[dotted].type))
         self.setters[dotted] = setter
 
-    def _is_scripted(self, environ: Mapping[str, str]) -> bool:
-        model = self.tree["model"]
+    def _settle_key(self, environ: Mapping[str, str]) -> None:
+        """Whose key it is depends on who is asked, wherever that was set."""
+        model = self.tree.setdefault("model", {})
         if not isinstance(model, dict):
-            return False
-        try:
-            provider = expanded(model.get("provider", KEYS["model.provider"].default), environ)
-        except ValueError:  # reported when it is read
-            return False
-        return provider == "scripted"
-
-    def _report(self, dotted: str, problem: Exception) -> None:
-        if isinstance(problem, ForbiddenExtraKeysError):
-            self.unknown += [self._unknown(dotted, name) for name in sorted(problem.extra_fields)]
             return
-        setter = self.setters.get(dotted)
-        text = f"{problem} (set by {setter})" if setter else str(problem)
-        if not isinstance(problem, UnsetVariable):
-            text = f"{self._value(dotted)} is refused: {text}"
-        self.refused.append(_Mistake(dotted, text, None if setter else self.file))
+        try:
+            provider = str(expanded(model.get("provider", KEYS["model.provider"].default), environ))
+            elsewhere = expanded(model.get("base_url"), environ)
+        except ValueError:  # reported when it is read
+            return
+        if provider in KEYLESS:
+            model.pop("api_key", None)  # nobody needs it, so its variable need not be set
+        elif provider in OFFICIAL_KEYS and not elsewhere:
+            model.setdefault("api_key", OFFICIAL_KEYS[provider])
 
-    def _unknown(self, section: str, name: str) -> _Mistake:
-        siblings = [key.name for key in attrs.fields(SECTIONS[section])] if section else list(SECTIONS)
-        elsewhere = [dotted for dotted in KEYS if dotted.endswith(f".{name}")]
-        near = did_you_mean(elsewhere) or nearest(name, siblings, 0.6)
-        return _Mistake(f"{section}.{name}".strip("."), f"no such {'key' if section else 'section'}{near}", self.file)
+    def _report(self, path: _Path, problem: Exception) -> None:
+        if isinstance(problem, ForbiddenExtraKeysError):
+            self.unknown += [self._unknown(path, name) for name in sorted(problem.extra_fields)]
+            return
+        setter = self.setters.get(_dotted(path))
+        text = "it is missing" if isinstance(problem, KeyError) else str(problem)
+        if setter:
+            text = f"{text} (set by {setter})"
+        if not isinstance(problem, Unquoted | KeyError):
+            text = f"{self._value(path)} is refused: {text}"
+        self.refused.append(_Mistake(_dotted(path), text, None if setter else self.file))
 
-    def _value(self, dotted: str) -> str:
+    def _unknown(self, path: _Path, name: str) -> _Mistake:
+        elsewhere = [dotted for dotted in KEYS if dotted.endswith(f".{name}") and len(path) < 2]
+        near = did_you_mean(elsewhere) or nearest(name, _names(path), 0.6)
+        return _Mistake(_dotted((*path, name)), f"no such {'key' if path else 'section'}{near}", self.file)
+
+    def _value(self, path: _Path) -> str:
         """The value as it was written, unless it is a secret or may hold one."""
-        section, _, key = dotted.partition(".")
-        text = render_toml(self.tree[section][key] if key else self.tree[section])
-        if key and (KEYS[dotted].type is Secret or _MAY_HOLD_A_SECRET.search(text)):
+        if path[-1] in _PRIVATE:
+            return "the value"
+        text = render_toml(reduce(getitem, path, self.tree))  # type: ignore[arg-type]  # the tree is any TOML
+        if _MAY_HOLD_A_SECRET.search(text):
             return "the value"
         return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _leaves(error: ClassValidationError, section: str = "") -> Iterator[tuple[str, Exception]]:
-    """Each mistake with its dotted key; unknown names come with the section they stand in."""
+def _dotted(path: _Path) -> str:
+    """The first of several tables is 1, for those who count them in their file."""
+    return ".".join(str(step + 1) if isinstance(step, int) else step for step in path)
+
+
+def _names(path: _Path) -> list[str]:
+    """What may be written in the table there."""
+    if not path:
+        return [*SECTIONS, "mcp"]
+    cls = McpSettings if path[0] == "mcp" else FallbackSettings if len(path) > 1 else SECTIONS[str(path[0])]
+    return [key.name for key in attrs.fields(cls) if "about" in key.metadata]
+
+
+def _leaves(
+    error: ClassValidationError | IterableValidationError, path: _Path = ()
+) -> Iterator[tuple[_Path, Exception]]:
+    """Each mistake with its place; unknown names, and mistakes of a table as a whole, come with that of the table."""
     noted, bare = error.group_exceptions()
     for problem, note in noted:
-        if isinstance(problem, ClassValidationError):
-            yield from _leaves(problem, note.name)
+        step = note.index if isinstance(note, IterableValidationNote) else note.name
+        if isinstance(problem, _Group):
+            yield from _leaves(problem, (*path, step))
         else:
-            yield f"{section}.{note.name}".strip("."), problem
+            yield (*path, step), problem
     for problem in bare:
-        yield section, problem
+        yield path, problem if isinstance(problem, ForbiddenExtraKeysError) else Unquoted(problem)
 
 
-def _lacks_key(model: ModelSettings) -> bool:
-    return model.provider == "openai-chat" and not (model.base_url or model.api_key)
+def _keyless(model: ModelSettings) -> tuple[_Path, Exception] | None:
+    """The first model that cannot be asked for want of a key, and what to say of it."""
+    for place, settings in enumerate(model.models()):
+        if settings.provider not in KEYLESS and not (settings.base_url or settings.api_key):
+            company = "Anthropic" if settings.provider == "anthropic" else "OpenAI"
+            path: _Path = ("model", "fallback", place - 1, "api_key") if place else ("model", "api_key")
+            return path, ValueError(f"it is empty, and {company}'s own API needs one")
+    return None
 
 
 def _anchored(settings: Settings, file: Path | None) -> Settings:

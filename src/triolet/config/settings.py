@@ -1,99 +1,34 @@
 """What can be set: one frozen class a section, one field a key, with its default, its range and what it is for.
 
-A validator raises ValueError with what to write instead, and leaves the value to whoever may show it.
+What a key takes beyond its type is checked by one of `checks`; what two keys must agree on, by their class.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
+from triolet.config import checks
+from triolet.config.checks import at_least
 from triolet.config.secret import Secret
-from triolet.core.hidden import parse_tag
 
-PSEUDO_USERS: Final = {777000, 1087968824, 136817688}
-"""Whom Telegram names as the author for channels and anonymous administrators: anybody may be behind them."""
+ProviderName: TypeAlias = Literal["anthropic", "openai-responses", "openai-chat", "local", "scripted"]
 
-
-def _at_least(minimum: int) -> Callable[[object, object, int], None]:
-    def check(_instance: object, _attribute: object, value: int) -> None:
-        if value < minimum:
-            raise ValueError(f"write a whole number, {minimum} or more")
-
-    return check
-
-
-def _seconds(_instance: object, _attribute: object, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise ValueError("write a number of seconds above 0")
+OFFICIAL_KEYS: Final[dict[str, str]] = {
+    "anthropic": "${ANTHROPIC_API_KEY}",
+    "openai-responses": "${OPENAI_API_KEY}",
+    "openai-chat": "${OPENAI_API_KEY}",
+}
+"""What a key is that nobody wrote, at the provider's own address: no company gets another one's."""
+KEYLESS: Final = {"local", "scripted"}
+"""Providers that need no key."""
 
 
-def _filled(_instance: object, _attribute: object, value: str) -> None:
-    if not value.strip():
-        raise ValueError("write a name")
-
-
-def _short(_instance: object, _attribute: object, value: str) -> None:
-    if len(value) > 16:
-        raise ValueError("write 16 characters or fewer")
-
-
-def _token(_instance: object, _attribute: object, value: Secret) -> None:
-    if not re.fullmatch(r"\d+:[\w-]+", value.reveal(), re.ASCII):
-        raise ValueError("a bot's token looks like 123456:ABC-DEF; get yours from @BotFather")
-
-
-def _header_text(_instance: object, _attribute: object, value: Secret) -> None:
-    if not re.fullmatch(r"[!-~]*", value.reveal()):
-        raise ValueError("a key holds no space, line end or letter outside ASCII; copy it again")
-
-
-def _url(_instance: object, _attribute: object, value: str) -> None:
-    if not _is_web_address(value):
-        raise ValueError("write a URL such as https://host or http://127.0.0.1:8081")
-    if re.search(r"[@?#]", value):
-        raise ValueError("write the URL without user, password, query and fragment")
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # a port beyond 65535, half of an IPv6 address
-        return False
-    printable = re.fullmatch(r"[!-~]+", url) is not None
-    return printable and parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0
-
-
-def _url_or_empty(instance: object, attribute: object, value: str) -> None:
-    if value:
-        _url(instance, attribute, value)
-
-
-def _user_ids(_instance: object, _attribute: object, value: tuple[int, ...]) -> None:
-    for number in value:
-        if number <= 0:
-            raise ValueError(f"{number} is no user; allow holds people, and the ids of groups are below 0")
-        if number in PSEUDO_USERS:
-            raise ValueError(f"{number} speaks for channels or anonymous administrators, so for anybody")
-
-
-def _tags(_instance: object, _attribute: object, value: tuple[str, ...]) -> None:
-    for place, tag in enumerate(value, start=1):
-        try:
-            parse_tag(tag)
-        except ValueError as problem:
-            raise ValueError(f"entry {place}: {problem}") from None
-
-
-def _without_slash(url: str) -> str:
-    return url.rstrip("/")
+def _without_slash(url: str | None) -> str | None:
+    return url and url.rstrip("/")
 
 
 def _key(default: Any, about: str, check: Callable[..., None] | None = None, **options: Any) -> Any:
@@ -104,16 +39,20 @@ def _key(default: Any, about: str, check: Callable[..., None] | None = None, **o
 @attrs.frozen
 class TelegramSettings:
     token: Secret = attrs.field(
-        validator=_token, metadata={"written": "${TELEGRAM_BOT_TOKEN}", "about": "the bot's token, from @BotFather"}
+        validator=checks.token,
+        metadata={"written": "${TELEGRAM_BOT_TOKEN}", "about": "the bot's token, from @BotFather"},
     )
     api_base: str = _key(
-        "https://api.telegram.org", "an emulator's or a local server's base works too", _url, converter=_without_slash
+        "https://api.telegram.org",
+        "an emulator's or a local server's base works too",
+        checks.url,
+        converter=_without_slash,
     )
 
 
 @attrs.frozen
 class AccessSettings:
-    allow: tuple[int, ...] = _key((), "numeric user ids, such as [1001, 1002]; all others are refused", _user_ids)
+    allow: tuple[int, ...] = _key((), "numeric user ids, such as [1001, 1002]; all others are refused", checks.user_ids)
 
 
 @attrs.frozen
@@ -122,24 +61,77 @@ class GroupSettings:
 
 
 @attrs.frozen
-class ModelSettings:
-    provider: Literal["openai-chat", "scripted"] = _key("openai-chat", "openai-chat | scripted, which needs no network")
-    name: str = _key("gpt-5-mini", "the model, as its provider calls it", _filled)
-    base_url: str = _key(
-        "", "any compatible server, up to and including /v1; empty: OpenAI's", _url_or_empty, converter=_without_slash
+class FallbackSettings:
+    """A further model: a table ``[[model.fallback]]``."""
+
+    name: str = _key(attrs.NOTHING, "asked if the models before it fail ahead of the first visible word", checks.filled)
+    provider: ProviderName | None = attrs.field(
+        default=None, metadata={"about": "without provider and base_url: [model]'s server, with its key"}
+    )
+    base_url: str | None = _key(
+        None, "without: the provider's official address", checks.url_or_empty, converter=_without_slash
     )
     api_key: Secret = attrs.field(
         default=Secret(""),
-        validator=_header_text,
-        metadata={"written": "${OPENAI_API_KEY}", "about": "the provider's key; scripted needs none"},
+        validator=checks.header_text,
+        metadata={"about": "its own: [model]'s key goes to no other server"},
+    )
+
+    @property
+    def shares_server(self) -> bool:
+        """It is asked where [model] is, so that it may have [model]'s key."""
+        return self.provider is None and self.base_url is None
+
+
+@attrs.frozen
+class ModelSettings:
+    provider: ProviderName = attrs.field(
+        default="anthropic", metadata={"about": "anthropic | openai-responses | openai-chat | local | scripted"}
+    )
+    name: str = _key("claude-sonnet-4-5", "the model, as its provider calls it", checks.filled)
+    base_url: str = _key(
+        "",
+        "another server; OpenAI's dialects: up to and including /v1, anthropic: without it",
+        checks.url_or_empty,
+        converter=_without_slash,
+    )
+    api_key: Secret = attrs.field(
+        default=Secret(""),
+        validator=checks.header_text,
+        metadata={
+            "written": OFFICIAL_KEYS["anthropic"],
+            "about": "OpenAI's: ${OPENAI_API_KEY}; local, scripted and other servers: none",
+        },
     )
     system_prompt: str = _key("", "what the model is told ahead of every conversation")
-    max_tokens: int = _key(4096, "the longest answer, in tokens", _at_least(1))
-    context_tokens: int = _key(100_000, "the most of a conversation that is sent, in tokens", _at_least(1000))
-    connect_timeout: float = _key(10.0, "seconds to reach the provider", _seconds)
-    first_byte_timeout: float = _key(60.0, "seconds until it begins to answer", _seconds)
-    idle_timeout: float = _key(60.0, "seconds of silence within an answer", _seconds)
-    total_timeout: float = _key(900.0, "seconds for a whole answer", _seconds)
+    max_tokens: int = _key(4096, "the longest answer, in tokens", at_least(1))
+    context_tokens: int = _key(100_000, "the most of a conversation that is sent, in tokens", at_least(1000))
+    max_rounds: int = _key(8, "how often the model is asked in one answer: after each use of tools, again", at_least(1))
+    connect_timeout: float = _key(10.0, "seconds to reach the provider", checks.seconds)
+    first_byte_timeout: float = _key(60.0, "seconds until it begins to answer", checks.seconds)
+    idle_timeout: float = _key(60.0, "seconds of silence within an answer", checks.seconds)
+    total_timeout: float = _key(900.0, "seconds for a whole answer", checks.seconds)
+    fallback: tuple[FallbackSettings, ...] = _key((), "tables, tried in order before the first visible word")
+
+    def models(self) -> tuple[ModelSettings, ...]:
+        """This one and its fallbacks, each as if it were the only one.
+
+        A fallback elsewhere gets its own key or none: a secret goes to no server that it was not written for.
+        """
+        first = attrs.evolve(self, fallback=())
+        return first, *(_instead(first, other) for other in self.fallback)
+
+
+def _instead(first: ModelSettings, other: FallbackSettings) -> ModelSettings:
+    if other.shares_server:
+        return attrs.evolve(first, name=other.name, api_key=other.api_key or first.api_key)
+    return attrs.evolve(
+        first,
+        provider=other.provider or first.provider,
+        name=other.name,
+        base_url=other.base_url or "",
+        api_key=other.api_key,
+    )
 
 
 @attrs.frozen
@@ -147,19 +139,62 @@ class StreamingSettings:
     enabled: bool = _key(True, "false: an answer is shown once it is complete")
     transport: Literal["auto", "draft", "edit"] = _key("auto", "auto | draft | edit; auto: drafts where they exist")
     format: Literal["entities", "rich", "plain"] = _key("entities", "entities | rich | plain: how Markdown is shown")
-    edit_interval: float = _key(1.0, "seconds between edits at best", _seconds)
-    draft_interval: float = _key(0.2, "seconds between drafts at best; the budget widens it", _seconds)
-    cursor: str = _key(" ▉", "what follows an answer that is still being written", _short)
+    edit_interval: float = _key(1.0, "seconds between edits at best", checks.seconds)
+    draft_interval: float = _key(0.2, "seconds between drafts at best; the budget widens it", checks.seconds)
+    cursor: str = _key(" ▉", "what follows an answer that is still being written", checks.short)
     notify: Literal["final", "first"] = _key("final", "final | first: which message of a growing answer rings")
     hide_tags: tuple[str, ...] = _key(
-        ("think", "thinking", "reasoning"), 'whose text never shows; any other pair: "[A]...[/A]"', _tags
+        ("think", "thinking", "reasoning"), 'whose text never shows; any other pair: "[A]...[/A]"', checks.tags
     )
+    footer: bool = _key(False, "true: a last line with the model, its tokens and their price")
+
+
+@attrs.frozen
+class ToolSettings:
+    enabled: tuple[str, ...] = _key(
+        ("time", "calculator"),
+        "time | calculator | fetch, which reads web pages",
+        checks.some_of("time", "calculator", "fetch"),
+    )
+    timeout: float = _key(60.0, "seconds that a tool may take", checks.seconds)
+    approval_timeout: float = _key(
+        600.0, "seconds in which a person may allow a tool; then it is denied", checks.seconds
+    )
+    max_output: int = _key(32768, "characters of a result that the model gets", at_least(1))
+    max_calls: int = _key(16, "calls in one round", at_least(1))
+
+
+@attrs.frozen
+class McpSettings:
+    """A server of tools: a table ``[mcp.NAME]``."""
+
+    name: str = attrs.field(validator=checks.table_name)
+    command: tuple[str, ...] = _key((), "a program to run, and its arguments", checks.argv)
+    url: str = _key("", "a server over HTTP, in the place of a command", checks.url_or_empty)
+    token: Secret = attrs.field(
+        default=Secret(""),
+        validator=checks.header_text,
+        metadata={"about": "what that server asks for as a bearer token"},
+    )
+    allow: tuple[str, ...] = _key((), 'which of its tools the model may call; "*": all', checks.tool_names)
+    trusted: tuple[str, ...] = _key((), 'which of these run without asking a person; "*": all', checks.tool_names)
+    env: tuple[str, ...] = _key((), "variables of the bot's environment that the program gets", checks.variable_names)
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("write either a command or a url")
+        if self.token and self.command:
+            raise ValueError("a token is for a url; give a command its secrets by env")
+        if self.env and self.url:
+            raise ValueError("env is for a command; give a url its secret as token")
+        if "*" not in self.allow and not set(self.trusted) <= set(self.allow):
+            raise ValueError("trusted has a tool that allow has not; write it in both, or take it out")
 
 
 @attrs.frozen
 class LimitSettings:
-    max_turns: int = _key(200, "answers being written at once", _at_least(1))
-    queue_per_chat: int = _key(5, "messages that wait in one chat", _at_least(1))
+    max_turns: int = _key(200, "answers being written at once", at_least(1))
+    queue_per_chat: int = _key(5, "messages that wait in one chat", at_least(1))
 
 
 @attrs.frozen
@@ -176,11 +211,25 @@ class Settings:
     groups: GroupSettings = attrs.field(factory=GroupSettings)
     model: ModelSettings = attrs.field(factory=ModelSettings)
     streaming: StreamingSettings = attrs.field(factory=StreamingSettings)
+    tools: ToolSettings = attrs.field(factory=ToolSettings)
+    mcp: tuple[McpSettings, ...] = ()
     limits: LimitSettings = attrs.field(factory=LimitSettings)
     store: StoreSettings = attrs.field(factory=StoreSettings)
 
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every one that is set, for whoever keeps them out of what is written."""
+        keys = (model.api_key for model in self.model.models())
+        return tuple(filter(None, (self.telegram.token, *keys, *(server.token for server in self.mcp))))
 
-SECTIONS: Final[dict[str, Any]] = {s.name: s.type for s in attrs.fields(attrs.resolve_types(Settings))}
+
+TABLES: Final[dict[Any, str]] = {FallbackSettings: "[[model.fallback]]", McpSettings: "[mcp.NAME]"}
+"""What the file may hold any number of. No variable or option sets a key of one: it would need to say which."""
+SECTIONS: Final[dict[str, Any]] = {
+    s.name: s.type for s in attrs.fields(attrs.resolve_types(Settings)) if s.name != "mcp"
+}
 KEYS: Final[dict[str, attrs.Attribute[Any]]] = {
-    f"{name}.{key.name}": key for name, cls in SECTIONS.items() for key in attrs.fields(attrs.resolve_types(cls))
+    f"{name}.{key.name}": key
+    for name, cls in SECTIONS.items()
+    for key in attrs.fields(attrs.resolve_types(cls))
+    if key.name != "fallback"
 }

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from operator import eq
 from pathlib import Path
+from types import NoneType
 from typing import Any, Final, get_args
 
 import attrs
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, override
 
+from triolet.config.checks import nearest
 from triolet.config.secret import Secret
-from triolet.config.settings import SECTIONS
-
-
-def did_you_mean(names: list[str]) -> str:
-    return f"; did you mean {names[0]}?" if names else ""
-
-
-def nearest(name: str, choices: Iterable[str], cutoff: float) -> str:
-    return did_you_mean(difflib.get_close_matches(name, list(choices), n=1, cutoff=cutoff))
+from triolet.config.settings import SECTIONS, TABLES, FallbackSettings, McpSettings
 
 
 def typed(value: object, kind: Any) -> object:
@@ -49,8 +44,16 @@ def _listed(text: str) -> object:
     return listed if isinstance(listed, list) else [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
-class UnsetVariable(ValueError):
-    """A complaint that is not about the value itself."""
+NAME: Final = "[NAME]"
+"""Where a table's own name stands among its keys: no key is written like that."""
+
+
+class Unquoted(ValueError):
+    """A complaint that is not about the value as it was written."""
+
+
+class UnsetVariable(Unquoted):
+    """The environment lacks what the value names."""
 
 
 def expanded(raw: object, environ: Mapping[str, str]) -> object:
@@ -70,29 +73,58 @@ def expanded(raw: object, environ: Mapping[str, str]) -> object:
 
 def open_converter(environ: Mapping[str, str]) -> Converter:
     converter = Converter(forbid_extra_keys=True)
-    for section, cls in SECTIONS.items():
-        converter.register_structure_hook(cls, _section_reader(section, cls, converter, environ))
+    tables = {tuple[FallbackSettings, ...]: _read_fallbacks, tuple[McpSettings, ...]: _read_servers}
+    for kind, read in tables.items():
+        converter.register_structure_hook_func(partial(eq, kind), partial(read, converter))
+    # After the tables: how a section's keys are read is settled here.
+    headers = TABLES | {cls: f"[{section}]" for section, cls in SECTIONS.items()}
+    for cls, header in headers.items():
+        converter.register_structure_hook(cls, _section_reader(header, cls, converter, environ))
     return converter
 
 
-def _section_reader(section: str, cls: Any, converter: Converter, environ: Mapping[str, str]) -> Callable[..., Any]:
-    keys: dict[str, Any] = {key.name: override(struct_hook=_key_reader(key, environ)) for key in attrs.fields(cls)}
+def _read_fallbacks(converter: Converter, raw: object, _kind: Any) -> tuple[FallbackSettings, ...]:
+    if not isinstance(raw, list):
+        raise ValueError("write tables, [[model.fallback]], and the keys below each")  # noqa: TRY004  # one class for all
+    return tuple(converter.structure(raw, list[FallbackSettings]))
+
+
+def _read_servers(converter: Converter, raw: object, _kind: Any) -> tuple[McpSettings, ...]:
+    if not isinstance(raw, dict):
+        raise ValueError("write tables, [mcp.NAME], and the keys below each")  # noqa: TRY004  # one class for all
+    named = {name: {**table, NAME: name} if isinstance(table, dict) else table for name, table in raw.items()}
+    return tuple(converter.structure(named, dict[str, McpSettings]).values())
+
+
+def _section_reader(header: str, cls: Any, converter: Converter, environ: Mapping[str, str]) -> Callable[..., Any]:
+    keys: dict[str, Any] = {key.name: _reading(key, environ) for key in attrs.fields(attrs.resolve_types(cls))}
     read_keys = make_dict_structure_fn(
         cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_use_linecache=False, **keys
     )
 
     def read_section(raw: object, kind: Any) -> Any:
         if not isinstance(raw, dict):
-            raise ValueError(f"write a section, [{section}], and its keys below it")  # noqa: TRY004  # one class for all
+            raise ValueError(f"write a section, {header}, and its keys below it")  # noqa: TRY004  # one class for all
         return read_keys(raw, kind)
 
     return read_section
 
 
-def _key_reader(key: attrs.Attribute[Any], environ: Mapping[str, str]) -> Callable[..., Any]:
-    read = _READERS.get(key.type, _read_choice)
+def _reading(key: attrs.Attribute[Any], environ: Mapping[str, str]) -> Any:
+    if "about" not in key.metadata:
+        return override(rename=NAME)
+    if key.type == tuple[FallbackSettings, ...]:
+        return override()
+    return override(struct_hook=_key_reader(key, environ))
 
-    def read_key(raw: object, kind: Any) -> Any:
+
+def _key_reader(key: attrs.Attribute[Any], environ: Mapping[str, str]) -> Callable[..., Any]:
+    kinds = get_args(key.type)
+    # A key that may be None is None when it is left out; there is no way to write it.
+    kind = kinds[0] if NoneType in kinds else key.type
+    read = _READERS.get(kind, _read_choice)
+
+    def read_key(raw: object, _kind: Any) -> Any:
         value = read(expanded(raw, environ), kind)
         if key.validator is not None:  # here, and not in the class alone, to hear of every wrong key at once
             key.validator(None, key, value)

@@ -6,7 +6,7 @@ press from an old keyboard, another chat or another person's client does nothing
 
 from __future__ import annotations
 
-import enum
+from collections import deque
 from collections.abc import Callable, Collection
 from typing import Literal, TypeAlias
 
@@ -14,18 +14,15 @@ import attrs
 
 from triolet.core.conversation import ConversationKey
 
-
-class Action(enum.Enum):
-    """What a press does."""
-
-    STOP = "stop"
+LASTING = 1000
+"""How many buttons nobody takes away again; of more than that, the oldest mean nothing any more."""
 
 
 @attrs.frozen
 class Button:
-    """``shown_by`` tells whether a message is one that the button stands under now."""
+    """``press`` does what it is there for; ``shown_by`` tells whether a message is one that it stands under now."""
 
-    action: Action
+    press: Callable[[], object]
     key: ConversationKey
     users: Collection[int]
     shown_by: Callable[[int], bool]
@@ -41,15 +38,23 @@ class Buttons:
     def __init__(self, draw: Callable[[], str]) -> None:
         self._draw = draw
         self._buttons: dict[str, Button] = {}
+        self._lasting: deque[str] = deque()
 
     def __len__(self) -> int:
         return len(self._buttons)
 
     def issue(self, button: Button) -> str:
-        """The callback data of a new button."""
+        """The callback data of a new button, which somebody will `revoke`."""
         nonce = self._draw()
         self._buttons[nonce] = button
         return nonce
+
+    def issue_lasting(self, button: Button) -> str:
+        """The callback data of a new button that stays until it is pressed."""
+        self._lasting.append(self.issue(button))
+        if len(self._lasting) > LASTING:
+            self.revoke(self._lasting.popleft())
+        return self._lasting[-1]
 
     def revoke(self, nonce: str) -> None:
         """The button has no meaning any more, whether it was pressed or not."""

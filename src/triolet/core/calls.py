@@ -175,16 +175,18 @@ def typing_call(bubble: Bubble) -> Call:
     return Call("sendChatAction", place.params | thread | {"action": "typing"}, Cost.DRAFT, bubble)
 
 
-def message_call(bubble: Bubble, content: Content, *, button: str = "") -> Call:
-    """The call that makes the bubble show the content: a send the first time, an edit from then on.
+Keyboard: TypeAlias = tuple[tuple[str, str], ...]
+"""A row of buttons under a message: what stands on each, and the callback data that it carries."""
 
-    ``button`` is the callback data of a "⏹" under it; without it a message has no button.
-    """
+
+def message_call(bubble: Bubble, content: Content, *, keyboard: Keyboard = ()) -> Call:
+    """The call that makes the bubble show the content: a send the first time, an edit from then on."""
     params = _content(content)
     if not isinstance(content, RichText):
         params["link_preview_options"] = {"is_disabled": True}
-    if button:
-        params["reply_markup"] = {"inline_keyboard": [[{"text": "⏹", "callback_data": button}]]}
+    if keyboard:
+        row = [{"text": text, "callback_data": data} for text, data in keyboard]
+        params["reply_markup"] = {"inline_keyboard": [row]}
     if bubble.target is not None:
         target = {"chat_id": bubble.place.key.chat_id, "message_id": bubble.target}
         return Call("editMessageText", target | params, Cost.MESSAGE, bubble)

@@ -5,30 +5,38 @@ Rules:
 1. Batches are taken in order; nothing of the answer is ever dropped once taken, and nothing is changed but by the
    provider's own completed text.
 2. Taking a frame empties nothing: any number of frames may be skipped, and the newest is always whole.
-3. Reasoning and tool calls are not text, and what `Hidden` takes out of a text was never there. A frame lacks what
-   may still turn out to be hidden; the finished one has it, so a frame is a beginning of it.
+3. Tool calls are not text, and what `Hidden` takes out of a text was never there. A frame lacks what may still turn
+   out to be hidden; the finished one has it, so a frame is a beginning of it.
 4. A terminal event without a failure makes the answer complete; a stream that ends without one was cut off.
-5. A tool that starts ends a segment: what was said before it is a text of its own, above what comes after.
+5. A round that ends in tools ends a segment: what was said before them is a text of its own, above what comes after.
+   So is the reasoning, where it is wanted at all, and a question to a person.
 6. A segment that only repeats the one before it is said once.
+7. Another attempt at a round goes on with the text that can be seen; what cannot was never said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import attrs
 
 from triolet.core.conversation import Ending
 from triolet.core.events import (
+    ApprovalAsked,
+    ApprovalEnded,
     Finished,
     FinishReason,
+    ReasoningDelta,
+    RoundEnded,
+    RoundStarted,
     TextCompleted,
     TextDelta,
     ToolEnded,
     ToolStarted,
     TurnBatch,
     TurnEvent,
-    UsageReported,
+    Verdict,
 )
 from triolet.core.hidden import Hidden
 from triolet.core.text import is_blank
@@ -37,25 +45,53 @@ _ENDINGS: dict[FinishReason, Ending] = {"length": Ending.LENGTH, "content_filter
 
 
 @attrs.frozen
-class Frame:
-    """The answer as it stands: whole segments ``before``, and the live one's ``text``.
+class Reasoning:
+    """What the model thought, for a person who wants to see it."""
 
-    ``status`` is the line that tells which tools run; ``revision`` grows with every change that can be seen.
+    text: str
+
+
+@attrs.frozen
+class Prompt:
+    """A question to a person, with what its two buttons carry; the answer is there when nobody is asked any more."""
+
+    call_id: str
+    text: str
+    allow: str
+    deny: str
+    verdict: Verdict | None = None
+
+
+Segment: TypeAlias = str | Reasoning | Prompt
+"""A text of the answer, or what stands between two of them."""
+
+
+@attrs.frozen
+class Frame:
+    """The answer as it stands: whole segments ``before``, and the live one, ``text`` or ``reasoning``.
+
+    ``status`` is the line that tells what goes on; ``revision`` grows with every change that can be seen.
     """
 
     text: str
     revision: int
-    before: tuple[str, ...] = ()
+    before: tuple[Segment, ...] = ()
     status: str = ""
+    reasoning: str = ""
 
     @property
     def is_blank(self) -> bool:
         """Whether the live segment has nothing to show yet."""
-        return is_blank(self.text)
+        return is_blank(self.text) and is_blank(self.reasoning)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The whole segments that are text of the answer."""
+        return tuple(segment for segment in self.before if isinstance(segment, str))
 
 
-class _Segment:
-    """Text between two tools, as it streams in."""
+class _Text:
+    """A segment of the answer as it streams in."""
 
     def __init__(self, hide_tags: Sequence[str]) -> None:
         self._hidden = Hidden(hide_tags)
@@ -86,16 +122,19 @@ class _Segment:
 
 
 class Coalescer:
-    """``hide_tags`` are those of `Hidden`."""
+    """``hide_tags`` are those of `Hidden`; with ``reasoning`` what the model thinks is shown, too."""
 
-    def __init__(self, hide_tags: Sequence[str] = ()) -> None:
+    def __init__(self, hide_tags: Sequence[str] = (), *, reasoning: bool = False) -> None:
         self._hide_tags = hide_tags
-        self._before: tuple[str, ...] = ()
-        self._segment = _Segment(hide_tags)
+        self._wants_reasoning = reasoning
+        self._before: tuple[Segment, ...] = ()
+        self._text = _Text(hide_tags)
+        self._reasoning = ""
+        self._of_round = ""
         self._tools: dict[str, str] = {}
+        self._note = ""
         self._revision = 0
         self.finished: Finished | None = None
-        self.usage: UsageReported | None = None
 
     @property
     def revision(self) -> int:
@@ -105,12 +144,12 @@ class Coalescer:
     def text(self) -> str:
         """The whole answer, segment after segment, if it has ended."""
         frame = self.finish()
-        return "\n\n".join(filter(None, (*frame.before, frame.text)))
+        return "\n\n".join(filter(None, (*frame.texts, frame.text)))
 
     @property
     def is_silent(self) -> bool:
         """Whether the answer, if it has ended, is the model's wish to say nothing; its text is empty then."""
-        return self._segment.is_silent and not self._before
+        return self._text.is_silent and not self.finish().texts
 
     def receive(self, batch: TurnBatch) -> None:
         for event in batch:
@@ -118,48 +157,100 @@ class Coalescer:
 
     def _take(self, event: TurnEvent) -> None:
         if isinstance(event, TextDelta):
-            self._revision += self._segment.feed(event.text)
+            self._end_reasoning()
+            self._revision += self._text.feed(event.text)
         elif isinstance(event, TextCompleted):
-            self._segment = _Segment(self._hide_tags)
-            self._segment.feed(event.text)
-            self._revision += 1
-        elif isinstance(event, ToolStarted):
-            self._end_segment()
-            self._tools[event.call_id] = f"⏳ {event.name}"
-            self._revision += 1
-        elif isinstance(event, ToolEnded):
-            self._end_tool(event.call_id)
-        elif isinstance(event, UsageReported):
-            self.usage = event
+            self._complete(event.text)
+        elif isinstance(event, ReasoningDelta):
+            self._think(event.text)
+        elif isinstance(event, RoundStarted):
+            self._begin_round(event.note)
+        elif isinstance(event, RoundEnded):
+            self._end_round()
+        elif isinstance(event, ToolStarted | ToolEnded):
+            self._follow_tool(event)
+        elif isinstance(event, ApprovalAsked | ApprovalEnded):
+            self._follow_prompt(event)
         elif isinstance(event, Finished):
             self.finished = event
 
-    def _end_segment(self) -> None:
-        whole = self._segment.whole
+    def _complete(self, whole: str) -> None:
+        """The text of the round is this: the live segment is what of it comes after the earlier ones."""
+        self._text = _Text(self._hide_tags)
+        self._text.feed(whole.removeprefix(self._of_round))
+        self._revision += 1
+
+    def _think(self, text: str) -> None:
+        if self._wants_reasoning:
+            self._of_round += self._text.whole
+            self._end_text()
+            self._reasoning += text
+            self._revision += 1
+
+    def _begin_round(self, note: str) -> None:
+        self.finished = None
+        self._end_reasoning()
+        if is_blank(self._text.shown):
+            self._text = _Text(self._hide_tags)
+        self._revision += bool(note) or bool(self._note)
+        self._note = note
+
+    def _end_round(self) -> None:
+        self._end_reasoning()
+        self._end_text()
+        self._of_round = ""
+
+    def _end_text(self) -> None:
+        whole = self._text.whole
         if whole:
             self._tools = {}
         if whole and not self._repeats(whole):
             self._before = (*self._before, whole)
-        self._segment = _Segment(self._hide_tags)
+        self._text = _Text(self._hide_tags)
 
-    def _end_tool(self, call_id: str) -> None:
-        if call_id in self._tools:
-            self._tools[call_id] = self._tools[call_id].replace("⏳", "✓", 1)
+    def _end_reasoning(self) -> None:
+        if not is_blank(self._reasoning):
+            self._before = (*self._before, Reasoning(self._reasoning))
+        self._reasoning = ""
+
+    def _follow_tool(self, event: ToolStarted | ToolEnded) -> None:
+        if isinstance(event, ToolStarted):
+            self._end_round()
+            self._tools[event.call_id] = f"⏳ {event.name}"
+            self._revision += 1
+        elif event.call_id in self._tools:
+            done = "✗" if event.result is not None and event.result.is_error else "✓"
+            self._tools[event.call_id] = self._tools[event.call_id].replace("⏳", done, 1)
             self._revision += 1
 
+    def _follow_prompt(self, event: ApprovalAsked | ApprovalEnded) -> None:
+        if isinstance(event, ApprovalAsked):
+            self._end_round()
+            self._before = (*self._before, Prompt(event.call_id, event.text, event.allow, event.deny))
+        else:
+            self._before = tuple(_answered(each, event.verdict, event.call_id) for each in self._before)
+        self._revision += 1
+
+    @property
+    def _last_text(self) -> str:
+        """The text segment before the live one."""
+        return next((each.strip() for each in reversed(self._before) if isinstance(each, str)), "")
+
     def _repeats(self, text: str) -> bool:
-        return bool(self._before) and text.strip() == self._before[-1].strip()
+        return text.strip() == self._last_text
 
     def take_frame(self) -> Frame:
-        shown = self._segment.shown
-        if self._before and self._before[-1].strip().startswith(shown.strip()):
+        shown = self._text.shown
+        if self._last_text.startswith(shown.strip()):
             shown = ""  # so far it only repeats what is said already
-        return Frame(shown, self._revision, self._before, " · ".join(self._tools.values()))
+        status = " · ".join(filter(None, (*self._tools.values(), self._note)))
+        return Frame(shown, self._revision, self._before, status, self._reasoning)
 
     def finish(self) -> Frame:
         """The answer, if it has ended."""
-        whole = self._segment.whole
-        return Frame("" if self._repeats(whole) else whole, self._revision, self._before)
+        whole = self._text.whole
+        before = tuple(_answered(each, "unanswered") for each in self._before)
+        return Frame("" if self._repeats(whole) else whole, self._revision, before, reasoning=self._reasoning)
 
     @property
     def ending(self) -> Ending:
@@ -167,3 +258,10 @@ class Coalescer:
         if self.finished is None:
             return Ending.FAILED
         return _ENDINGS.get(self.finished.reason, Ending.COMPLETE)
+
+
+def _answered(segment: Segment, verdict: Verdict, call_id: str = "") -> Segment:
+    """A question that is still open, with its answer; of one call, or of any."""
+    if isinstance(segment, Prompt) and segment.verdict is None and call_id in {"", segment.call_id}:
+        return attrs.evolve(segment, verdict=verdict)
+    return segment

@@ -46,6 +46,30 @@ def parse_stream_mode(text: str) -> StreamMode | None:
     return next((mode for mode in get_args(StreamMode) if mode == text.strip().lower()), None)
 
 
+Preference: TypeAlias = Literal["stream", "reasoning"]
+"""What a chat, with all its topics, may want otherwise; it is switched by the command of that name."""
+
+PREFERENCES: dict[Preference, dict[str, str]] = {
+    "stream": {
+        "auto": "Answers grow as you watch: as drafts where there are drafts, as an edited message elsewhere.",
+        "draft": "Answers grow as drafts where there are drafts, as an edited message elsewhere.",
+        "edit": "Answers grow in a message that is edited.",
+        "off": "Answers come whole, when they are complete.",
+    },
+    "reasoning": {
+        "on": "What the model thinks is shown, in a quotation that you can open.",
+        "off": "What the model thinks is not shown.",
+    },
+}
+"""The values of each, and what a chat is told when it has switched to it."""
+
+
+def parse_switch(name: str, argument: str) -> tuple[Preference, str] | None:
+    """The preference of that name, and the value that a user wrote for it; None if either is none."""
+    value = argument.strip().lower()
+    return next(((each, value) for each in PREFERENCES if each == name and value in PREFERENCES[each]), None)
+
+
 @attrs.frozen
 class Access:
     """Who is served. ``respond`` is what a group's message must be: a mention, a reply or a command; or anything."""

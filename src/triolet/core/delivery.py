@@ -23,6 +23,7 @@ from triolet.core.calls import (
     Bubble,
     Call,
     Delivered,
+    Keyboard,
     Outcome,
     Refused,
     Unknown,
@@ -136,9 +137,12 @@ class Delivery(Errand):
     message is deleted when the new one is there, and becomes it when there can be no new one.
     """
 
-    def __init__(self, bubble: Bubble, content: Content, owner: Bubble, *, anew: bool = False) -> None:
+    def __init__(
+        self, bubble: Bubble, content: Content, owner: Bubble, *, anew: bool = False, keyboard: Keyboard = ()
+    ) -> None:
         super().__init__(bubble, owner)
         self._content = content
+        self._keyboard = keyboard
         self._anew = anew
         self._replaces: Bubble | None = None
         self._repairing = False
@@ -154,7 +158,9 @@ class Delivery(Errand):
         self._anew = False
         if self.bubble.lost and self.bubble.target is None:
             self._repair()
-        return message_call(self.bubble, SENDING_AGAIN if self._repairing else self._content)
+        if self._repairing:
+            return message_call(self.bubble, SENDING_AGAIN)
+        return message_call(self.bubble, self._content, keyboard=self._keyboard)
 
     def _repair(self) -> None:
         """It may be on screen, and cannot be found: what is there for sure becomes it, or else a line that says so."""

@@ -108,9 +108,13 @@ Batch: TypeAlias = tuple[StreamEvent, ...]
 
 @attrs.frozen
 class RoundStarted:
-    """A model is asked, by the name that the settings give it; not the first time if an attempt came to nothing."""
+    """A model is asked, by the name that the settings give it.
+
+    If the attempt before it came to nothing, or broke off, ``note`` says so, for people.
+    """
 
     model: str
+    note: str = ""
 
 
 @attrs.frozen

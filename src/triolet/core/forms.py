@@ -11,9 +11,9 @@ import attrs
 from triolet.core.markdown import MAX_ENTITIES, MAX_ENTITY_BYTES, compose, entity_bytes, render_rich
 from triolet.core.syntax import clean
 from triolet.core.tail import Mended, glyph_end, mended
-from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, is_blank, utf16_length
+from triolet.core.text import MESSAGE_LIMIT, Content, Entity, FormattedText, RichText, is_blank, utf16_length
 
-FormatName: TypeAlias = Literal["entities", "rich", "plain"]
+FormatName: TypeAlias = Literal["entities", "rich", "plain", "quotation"]
 
 RICH_LIMIT: Final = 32_768
 RICH_BLOCKS: Final = 500
@@ -64,6 +64,12 @@ def _plain(source: str) -> FormattedText:
     return FormattedText("" if is_blank(text) else text)
 
 
+def _quotation(source: str) -> FormattedText:
+    """All of it in a quotation that is folded up until somebody opens it (Bot API 7.4, MessageEntity)."""
+    text = _plain(source).text
+    return FormattedText(text, (Entity("expandable_blockquote", 0, utf16_length(text)),) if text else ())
+
+
 def _whole_glyphs(source: str) -> Mended:
     end = glyph_end(source)
     return Mended(source[:end], end)
@@ -72,5 +78,6 @@ def _whole_glyphs(source: str) -> Mended:
 FORMS: Final[dict[FormatName, Form]] = {
     "entities": Form(compose, mended, MESSAGE_LIMIT, 4 * MESSAGE_LIMIT),
     "rich": Form(render_rich, mended, RICH_LIMIT, RICH_LIMIT),
+    "quotation": Form(_quotation, _whole_glyphs, MESSAGE_LIMIT, 2 * MESSAGE_LIMIT, is_marked=False),
     "plain": Form(_plain, _whole_glyphs, MESSAGE_LIMIT, 2 * MESSAGE_LIMIT, is_marked=False),
 }

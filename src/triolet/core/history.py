@@ -14,9 +14,22 @@ from collections.abc import Sequence
 
 import attrs
 
-from triolet.core.conversation import Message
+from triolet.core.conversation import Message, TextPart, ToolCallPart, ToolResultPart
 
 _PER_MESSAGE = 4  # tokens of framing that every dialect spends on a message
+
+
+def length(message: Message) -> int:
+    """The characters of a message that its model reads; what only a dialect understands has no length that we know."""
+    total = 0
+    for part in message.parts:
+        if isinstance(part, TextPart):
+            total += len(part.text)
+        elif isinstance(part, ToolCallPart):
+            total += len(part.name) + len(part.arguments)
+        elif isinstance(part, ToolResultPart):
+            total += len(part.content)
+    return total
 
 
 @attrs.frozen
@@ -26,7 +39,7 @@ class TokenEstimate:
     characters_per_token: float = 3.3
 
     def tokens(self, messages: Sequence[Message], system_prompt: str = "") -> int:
-        characters = len(system_prompt) + sum(len(message.text) for message in messages)
+        characters = len(system_prompt) + sum(map(length, messages))
         return self.tokens_of(characters, len(messages))
 
     def tokens_of(self, characters: int, messages: int) -> int:
@@ -62,7 +75,7 @@ def fit(
     kept = 0
     characters = len(system_prompt)
     for turn in reversed(turns(messages)):
-        characters += sum(len(message.text) for message in turn)
+        characters += sum(map(length, turn))
         if kept and estimate.tokens_of(characters, kept + len(turn)) > context_tokens:
             break
         kept += len(turn)

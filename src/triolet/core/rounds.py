@@ -15,23 +15,22 @@ from triolet.core.events import (
     Batch,
     BlockCompleted,
     Finished,
-    StreamEvent,
     TextCompleted,
     TextDelta,
     ToolCallCompleted,
     ToolCallDelta,
-    UsageReported,
+    TurnEvent,
 )
 from triolet.core.hidden import Hidden
 from triolet.core.text import is_blank
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Text:
     pieces: list[str] = attrs.Factory(list)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Call:
     call_id: str = ""
     name: str = ""
@@ -46,7 +45,6 @@ class Round:
         self._parts: list[_Text | _Call | OpaquePart] = []
         self._calls: dict[int, _Call] = {}
         self.finished: Finished | None = None
-        self.usage: UsageReported | None = None
 
     @property
     def text(self) -> str:
@@ -56,13 +54,19 @@ class Round:
     @property
     def has_spoken(self) -> bool:
         """Whether a user may have seen any of it."""
-        return not is_blank(self.text)
+        return not is_blank(Hidden(self._hide_tags).feed(self.text))
+
+    def begin_again(self) -> None:
+        """Another attempt begins: text that may have been seen stays, for it to go on; all else is forgotten."""
+        self._parts = [part for part in self._parts if isinstance(part, _Text)] if self.has_spoken else []
+        self._calls = {}
+        self.finished = None
 
     def receive(self, batch: Batch) -> None:
         for event in batch:
-            self._take(event)
+            self.take(event)
 
-    def _take(self, event: StreamEvent) -> None:
+    def take(self, event: TurnEvent) -> None:
         if isinstance(event, TextDelta):
             self._add_text(event.text)
         elif isinstance(event, TextCompleted):
@@ -72,8 +76,6 @@ class Round:
             self._add_call(event)
         elif isinstance(event, BlockCompleted):
             self._parts.append(event.block)
-        elif isinstance(event, UsageReported):
-            self.usage = event
         elif isinstance(event, Finished):
             self.finished = event
 
@@ -98,11 +100,8 @@ class Round:
     @property
     def wants_tools(self) -> bool:
         """Whether it has ended, and asks for tools: servers differ in what they call the reason."""
-        return self.finished is not None and self.finished.reason in {"tool_calls", "stop", "other"} and self._has_calls
-
-    @property
-    def _has_calls(self) -> bool:
-        return any(call.name for call in self._calls.values())
+        ended = self.finished is not None and self.finished.reason in {"tool_calls", "stop", "other"}
+        return ended and any(call.name for call in self._calls.values())
 
     def message(self, ending: Ending = Ending.COMPLETE) -> Message:
         """What was said; with the calls, if it `wants_tools`."""
@@ -117,5 +116,8 @@ class Round:
             return [part]
         if not (part.name and self.wants_tools):
             return []
-        number = list(self._calls.values()).index(part)
-        return [ToolCallPart(part.call_id or f"call_{number}", part.name, "".join(part.pieces))]
+        calls = list(self._calls.values())
+        number = calls.index(part)
+        known = {call.call_id for call in calls[:number]} | {""}
+        call_id = f"call_{number}" if part.call_id in known else part.call_id
+        return [ToolCallPart(call_id, part.name, "".join(part.pieces))]

@@ -26,7 +26,7 @@ import structlog
 import trio
 
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
-from triolet.core.calls import NEVER_LEFT, Bubble, Call, Delivered, Outcome, Place, Refused, Unknown
+from triolet.core.calls import NEVER_LEFT, Bubble, Call, Delivered, Keyboard, Outcome, Place, Refused, Unknown
 from triolet.core.content import blank
 from triolet.core.delivery import Delivery, Errand, State
 from triolet.core.lane import Lane
@@ -117,11 +117,11 @@ class Outbox:
         await flight.landed.wait()
         return flight.outcome
 
-    def commit(self, bubble: Bubble, content: Content, *, anew: bool = False) -> None:
+    def commit(self, bubble: Bubble, content: Content, *, anew: bool = False, keyboard: Keyboard = ()) -> None:
         """Make the bubble show this for good, in as many messages as it takes, in order.
 
         No frame of it may be shown from now on. With ``anew`` the last of them is a new message, which rings and
-        takes the place of what is on screen of the bubble.
+        takes the place of what is on screen of the bubble. The ``keyboard`` stands under the last of them.
         """
         chat = self._chat(bubble)
         parts: list[Content] = [*split_message(content)] if isinstance(content, FormattedText) else [content]
@@ -130,7 +130,9 @@ class Outbox:
         for part in parts:
             target = bubble if part is parts[0] else self.open_bubble(bubble.place, silent=bubble.silent, replies=False)
             bubble.unsettled += 1
-            chat.lane.commit(Delivery(target, part, owner=bubble, anew=anew and part is parts[-1]))
+            is_last = part is parts[-1]
+            buttons = keyboard if is_last else ()
+            chat.lane.commit(Delivery(target, part, owner=bubble, anew=anew and is_last, keyboard=buttons))
         self._start_delivering(chat)
 
     def remove(self, bubble: Bubble) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from triolet.core.calls import Place
+from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame
 from triolet.core.commands import StreamMode
 from triolet.core.text import FormattedText
@@ -23,11 +23,15 @@ class Transport(Protocol):
         """Show the newest text again and again, until cancelled, or until nobody can see it."""
         ...
 
-    def commit(self, frame: Frame, mark: str) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         """What stays on the screen: the answer, and a mark of how it ended. Called once, when `run` has ended.
 
-        Where both are empty, nothing stays.
+        Where both are empty, nothing stays. The ``keyboard`` stands under the last message.
         """
+        ...
+
+    def drop_keyboard(self) -> None:
+        """The buttons that were committed mean nothing any more."""
         ...
 
     def shows_draft(self, draft_id: int) -> bool:

@@ -5,13 +5,16 @@ Both windows of an answer look at the same `GrowingAnswer`, so that a fallback g
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from triolet.config import StreamingSettings
-from triolet.core.calls import Bubble, Place
-from triolet.core.coalescer import Frame
+from triolet.core.calls import Bubble, Keyboard, Place
+from triolet.core.coalescer import Frame, Prompt, Reasoning, Segment
 from triolet.core.content import blank, marked
+from triolet.core.events import Verdict
 from triolet.core.forms import FormatName
 from triolet.core.layout import Layout, plainer
-from triolet.core.text import Content, FormattedText, RichText, italic
+from triolet.core.text import Content, FormattedText, RichText, italic, join
 from triolet.telegram.outbox import Outbox
 
 
@@ -23,8 +26,11 @@ class GrowingAnswer:
         self._place = place
         self._settings = settings
         self._form: FormatName = settings.format
-        self._layout = self._open_layout()
+        self._layout = self._open_layout(self._form)
+        self._quotes = False
         self._segments = 0
+        self._prompts: dict[str, tuple[Bubble, Prompt]] = {}
+        self._last: Content | None = None
         self._draft_ids: set[int] = set()
         self._bubbles: list[Bubble] = []
         self._sealed: tuple[Bubble, Content] | None = None
@@ -34,13 +40,14 @@ class GrowingAnswer:
 
     def take(self, frame: Frame) -> Content:
         """What the bubble shows of the answer as it stands. What is whole is committed on the way."""
-        self._finish_segments(frame)
+        self._finish_segments(frame.before)
         if frame.status and frame.is_blank:
             self._status_shown = True
             return self._as_taken(italic(frame.status))
         if self._status_shown:
             self._leave_status()
-        for part in self._layout.advance(frame.text):
+        self._lay_out(quotation=bool(frame.reasoning))
+        for part in self._layout.advance(frame.reasoning or frame.text):
             self._seal(part.content)
         return self._as_taken(self._layout.live.content)
 
@@ -59,19 +66,29 @@ class GrowingAnswer:
         self._plain = True
         return True
 
-    def commit(self, frame: Frame, mark: str) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         """Make what there is lasting, with the mark of how it ended; takes away what only was a sign of life."""
-        self._finish_segments(frame)
+        self._finish_segments(frame.before)
+        if frame.reasoning:
+            self._finish_segment(Reasoning(frame.reasoning))
+        self._lay_out(quotation=False)
         for part in self._layout.advance(frame.text, complete=True):
             self._seal(part.content)
         content = marked(self._layout.live.content, mark)
         anew = self._settings.notify == "final"
         if not blank(content):
-            self._outbox.commit(self.bubble, content, anew=anew)
+            self._outbox.commit(self.bubble, content, anew=anew, keyboard=keyboard)
+            self._last = content if keyboard else None
             return
         self._outbox.remove(self.bubble)
         if self._sealed is not None and anew:  # nothing came after it, so it is what has to ring
             self._outbox.commit(*self._sealed, anew=True)
+
+    def drop_keyboard(self) -> None:
+        """Take the buttons away that were committed."""
+        if self._last is not None:
+            self._outbox.commit(self.bubble, self._last)
+            self._last = None
 
     def has_draft(self, draft_id: int) -> bool:
         return draft_id in self._draft_ids
@@ -80,18 +97,43 @@ class GrowingAnswer:
         """Whether it may be one of the answer's: of a message on its way, nobody knows the id yet."""
         return any(bubble.shown_id in {None, message_id} for bubble in self._bubbles)
 
-    def _finish_segments(self, frame: Frame) -> None:
-        for segment in frame.before[self._segments :]:
-            for part in self._layout.advance(segment, complete=True):
-                self._seal(part.content)
-            if not blank(self._layout.live.content):
-                self._seal(self._layout.live.content)
-            self._layout = self._open_layout()
-            self._segments += 1
+    def _finish_segments(self, segments: Sequence[Segment]) -> None:
+        for number, segment in enumerate(segments):
+            if isinstance(segment, Prompt):
+                self._follow_prompt(segment)
+            elif number >= self._segments:
+                self._finish_segment(segment)
+        self._segments = len(segments)
+
+    def _finish_segment(self, segment: str | Reasoning) -> None:
+        self._lay_out(quotation=isinstance(segment, Reasoning))
+        text = segment.text if isinstance(segment, Reasoning) else segment
+        for part in self._layout.advance(text, complete=True):
+            self._seal(part.content)
+        if not blank(self._layout.live.content):
+            self._seal(self._layout.live.content)
+        self._layout = self._open_layout(self._form)
+        self._quotes = False
+
+    def _follow_prompt(self, prompt: Prompt) -> None:
+        """A question is a message of its own, which rings; when it is answered, its buttons go."""
+        known = self._prompts.get(prompt.allow)
+        if known is None:
+            self.bubble.silent = False
+            keyboard = (("✅ Allow", prompt.allow), ("🚫 Deny", prompt.deny)) if prompt.verdict is None else ()
+            self._outbox.commit(self.bubble, _asked(prompt), keyboard=keyboard)
+            self._prompts[prompt.allow] = (self.bubble, prompt)
+            self._open_next()
+        elif known[1].verdict != prompt.verdict:
+            self._outbox.commit(known[0], _asked(prompt))
+            self._prompts[prompt.allow] = (known[0], prompt)
 
     def _seal(self, content: Content) -> None:
         self._outbox.commit(self.bubble, content)
         self._sealed = (self.bubble, content)
+        self._open_next()
+
+    def _open_next(self) -> None:
         self.bubble = self._open_bubble(silent=True, replies=False)
         self._status_shown = False
 
@@ -101,11 +143,29 @@ class GrowingAnswer:
         self.bubble.draft_id = self._outbox.draw_draft_id()
         self._draft_ids.add(self.bubble.draft_id)
 
-    def _open_layout(self) -> Layout:
-        return Layout(self._form, reserve=len(self._settings.cursor))
+    def _lay_out(self, *, quotation: bool) -> None:
+        """Have a layout of that kind; one of the other kind is blank by now."""
+        if self._quotes != quotation:
+            self._layout = self._open_layout("quotation" if quotation else self._form)
+            self._quotes = quotation
+
+    def _open_layout(self, form: FormatName) -> Layout:
+        return Layout(form, reserve=len(self._settings.cursor))
 
     def _open_bubble(self, *, silent: bool, replies: bool = True) -> Bubble:
         bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies)
         self._draft_ids.add(bubble.draft_id)
         self._bubbles.append(bubble)
         return bubble
+
+
+_VERDICTS: dict[Verdict, str] = {
+    "allowed": "✅ allowed",
+    "denied": "🚫 denied",
+    "unanswered": "🚫 not answered, so not done",
+}
+
+
+def _asked(prompt: Prompt) -> FormattedText:
+    verdict = italic(_VERDICTS[prompt.verdict]) if prompt.verdict is not None else FormattedText("")
+    return join([FormattedText(prompt.text), verdict])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from triolet.core.calls import Place
-from triolet.core.coalescer import Frame
+from triolet.core.calls import Keyboard, Place
+from triolet.core.coalescer import Frame, Prompt, Reasoning, Segment
 from triolet.core.commands import StreamMode
 from triolet.core.text import FormattedText
 from triolet.transports.latest import Latest
@@ -25,9 +25,12 @@ class ConsoleTransport:
             self._grow(_whole(frame))
             await latest.wait_newer(frame, math.inf)
 
-    def commit(self, frame: Frame, mark: str) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         self._grow("\n\n".join(part for part in (_whole(frame), mark) if part))
         self._terminal.write("\n" + PROMPT)
+
+    def drop_keyboard(self) -> None:
+        """There are no buttons in a terminal."""
 
     def shows_draft(self, draft_id: int) -> bool:
         return False
@@ -43,7 +46,16 @@ class ConsoleTransport:
 
 def _whole(frame: Frame) -> str:
     """All segments of the answer."""
-    return "\n\n".join(text for segment in (*frame.before, frame.text) if (text := segment.strip()))
+    live: tuple[Segment, ...] = (Reasoning(frame.reasoning),) if frame.reasoning else (frame.text,)
+    return "\n\n".join(filter(None, map(_shown, (*frame.before, *live))))
+
+
+def _shown(segment: Segment) -> str:
+    if isinstance(segment, Reasoning):
+        return "│ " + segment.text.strip().replace("\n", "\n│ ")
+    if isinstance(segment, Prompt):
+        return f"{segment.text}\n/allow or /deny?"
+    return segment.strip()
 
 
 class ConsoleScreen:

@@ -52,7 +52,7 @@ def _is_hidden(answer: GrowingAnswer) -> bool:
 def _call(answer: GrowingAnswer, content: Content, cursor: str, button: str) -> Call:
     """The first frame of a message has no cursor: its answer may get lost, and what cannot be edited stays as it is."""
     opened = answer.bubble.shown_id is not None
-    return message_call(answer.bubble, followed(content, cursor) if opened else content, button=button)
+    return message_call(answer.bubble, followed(content, cursor) if opened else content, keyboard=(("⏹", button),))
 
 
 async def run_typing_window(outbox: Outbox, answer: GrowingAnswer, typing: TypingPace) -> None:

@@ -19,7 +19,7 @@ import trio
 
 from triolet.config import StreamingSettings
 from triolet.core.budget import Cost
-from triolet.core.calls import Place
+from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame
 from triolet.core.commands import StreamMode
 from triolet.core.pace import KEEP_ALIVE, FramePace, TypingPace, draft_spacing, edit_spacing
@@ -67,8 +67,11 @@ class TelegramTransport:
         cursor = self._settings.cursor
         await run_edit_window(self._outbox, self._answer, frames, TypingPace(), cursor=cursor, button=self._button)
 
-    def commit(self, frame: Frame, mark: str) -> None:
-        self._answer.commit(frame, mark)
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
+        self._answer.commit(frame, mark, keyboard)
+
+    def drop_keyboard(self) -> None:
+        self._answer.drop_keyboard()
 
     def take_draft_away(self, place: Place) -> None:
         """A message of the bot's, which goes there, ends the draft that this answer may have there."""

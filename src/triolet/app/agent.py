@@ -1,0 +1,53 @@
+"""The agent loop: ask, run the tools that the model wants, tell it what they gave, ask again.
+
+What a round says is on its way to the screen while it is said; nothing here looks at it. Rules:
+
+1. The tools of a round run at once, and all of them end before the next round begins.
+2. The last round that is allowed has no tools to call, so that it ends in an answer.
+3. Whatever becomes of a tool is for the model to read: only the model's own failure ends the turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import attrs
+
+from triolet.app.model import Emit, Model, Question
+from triolet.core.conversation import Message, ToolCallPart
+from triolet.core.events import RoundEnded
+from triolet.core.ports import Toolbox
+from triolet.errors import ProviderError
+from triolet.tools.runner import ToolLimits, run_calls
+
+
+@attrs.frozen
+class Agent:
+    """A model with its tools, and how many rounds an answer may take."""
+
+    model: Model
+    toolbox: Toolbox
+    limits: ToolLimits
+    max_rounds: int
+
+    async def answer(
+        self, messages: Sequence[Message], emit: Emit, approve: Callable[[ToolCallPart], Awaitable[bool]]
+    ) -> None:
+        """Emit the answer to the messages; ``approve`` asks a person whether a call may be made.
+
+        Raises:
+            ProviderError: no answer, or no more of it.
+        """
+        said = list(messages)
+        for number in range(1, self.max_rounds + 1):
+            tools = self.toolbox.tools()
+            specs = [tool.spec for tool in tools]
+            answer = await self.model.ask(Question(said, specs, may_call=number < self.max_rounds), emit)
+            if not answer.wants_tools:
+                return
+            message = answer.message()
+            if number < self.max_rounds:
+                emit((RoundEnded(message),))
+                results = await run_calls(message.calls, tools, limits=self.limits, approve=approve, emit=emit)
+                said += [message, Message("tool", results)]
+        raise ProviderError(f"the model wants more than {self.max_rounds} rounds of tools")

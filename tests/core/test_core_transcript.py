@@ -1,0 +1,79 @@
+"""What a turn leaves in the history, whenever it ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from triolet.core.conversation import Ending, Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.events import (
+    ApprovalAsked,
+    BlockCompleted,
+    Finished,
+    RoundEnded,
+    RoundStarted,
+    TextDelta,
+    ToolEnded,
+    ToolStarted,
+    TurnEvent,
+)
+from triolet.core.transcript import NOT_KNOWN, Transcript
+
+SEARCH, FETCH = ToolCallPart("1", "search", "{}"), ToolCallPart("2", "fetch")
+ROUND = Message("assistant", (TextPart("I look."), SEARCH, FETCH))
+FOUND, FETCHED = ToolResultPart("1", "found"), ToolResultPart("2", "fetched")
+ASKED: list[TurnEvent] = [RoundStarted("m"), TextDelta("I look."), Finished("tool_calls"), RoundEnded(ROUND)]
+RAN: list[TurnEvent] = [ToolStarted("2", "fetch"), ToolEnded("2", FETCHED), ToolEnded("1", FOUND)]
+RESULTS = Message("tool", (FOUND, FETCHED))
+
+
+def lost(call: ToolCallPart) -> ToolResultPart:
+    return ToolResultPart(call.call_id, NOT_KNOWN, is_error=True)
+
+
+@pytest.mark.parametrize(
+    ("events", "messages"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([RoundStarted("m"), TextDelta("Hi")], [Message.of("assistant", "Hi", Ending.STOPPED)], id="text"),
+        pytest.param([RoundStarted("m"), TextDelta(" ")], [], id="blank text"),
+        pytest.param([*ASKED, *RAN], [ROUND, RESULTS], id="a round"),
+        pytest.param(
+            [*ASKED, *RAN, RoundStarted("m"), TextDelta("Hi")],
+            [ROUND, RESULTS, Message.of("assistant", "Hi", Ending.STOPPED)],
+            id="a round and the answer",
+        ),
+        pytest.param([*ASKED, *RAN, *ASKED, *RAN], [ROUND, RESULTS, ROUND, RESULTS], id="two rounds"),
+        pytest.param(ASKED, [ROUND, Message("tool", (lost(SEARCH), lost(FETCH)))], id="before the tools ran"),
+        pytest.param(
+            [*ASKED, ApprovalAsked("1", "?", "a", "d"), *RAN[:2]],
+            [ROUND, Message("tool", (lost(SEARCH), FETCHED))],
+            id="while one of them ran",
+        ),
+        pytest.param(
+            [*ASKED, ToolEnded("1"), ToolEnded("2", FETCHED)],
+            [ROUND, Message("tool", (lost(SEARCH), FETCHED))],
+            id="one of them without a result",
+        ),
+        pytest.param(
+            [RoundStarted("m"), TextDelta("<think>x"), RoundStarted("m", "again"), TextDelta("Hi")],
+            [Message.of("assistant", "Hi", Ending.STOPPED)],
+            id="an attempt of which nothing was seen",
+        ),
+        pytest.param(
+            [RoundStarted("m"), TextDelta("Hi"), RoundStarted("m", "going on"), TextDelta(" there")],
+            [Message.of("assistant", "Hi there", Ending.STOPPED)],
+            id="an answer that was continued",
+        ),
+        pytest.param(
+            [BlockCompleted(OpaquePart("x", {})), TextDelta("Hi")],
+            [Message.of("assistant", "Hi", Ending.STOPPED)],
+            id="blocks are for the next round, and there is none",
+        ),
+    ],
+)
+def test_history_is_fit_to_be_sent_again(events: list[TurnEvent], messages: list[Message]) -> None:
+    for chunk in ([tuple(events)], [(event,) for event in events]):
+        transcript = Transcript(["think"])
+        for batch in chunk:
+            transcript.receive(batch)
+        assert transcript.finish(Ending.STOPPED) == messages
