@@ -170,7 +170,7 @@ async def open_stage(kind: Kind, chats: Sequence[int]) -> AsyncIterator[Stage]:
     ):
         settings = bot_settings(kind, chats)
         serve = partial(serve_bot, executor=run_inline, connect=server.connect, shutdown=shutdown)
-        await nursery.start(serve, settings, provider)
+        await nursery.start(serve, settings, [provider])
         yield Stage(server, model, settings)
         shutdown.set()
 

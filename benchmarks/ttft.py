@@ -103,7 +103,7 @@ async def measure(turns: int) -> tuple[list[Sample], list[float]]:
             store=StoreSettings(path=Path(":memory:")),
         )
         shutdown = trio.Event()
-        serve = partial(serve_bot, settings, provider, executor=ThreadExecutor(), shutdown=shutdown)
+        serve = partial(serve_bot, settings, [provider], executor=ThreadExecutor(), shutdown=shutdown)
         await nursery.start(serve)
         samples = [await measure_turn(server, provider, person) for person in people][1:]
         floor = await measure_floor(base, turns)

@@ -55,8 +55,8 @@ def demo(
     base_url: BaseUrl = None,
 ) -> None:
     """Chat with the bot on an emulated Telegram, in this terminal: no token, no key, no network."""
+    from triolet.app.bench import open_providers  # noqa: PLC0415  # see above
     from triolet.app.demo import person_at, problem_with, run_demo, scripted_person  # noqa: PLC0415  # see above
-    from triolet.providers import open_provider  # noqa: PLC0415  # see above
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
 
     for text in say or []:
@@ -68,7 +68,7 @@ def demo(
     terminal = Terminal()
 
     async def play() -> None:
-        async with open_provider(settings.model) as opened:
+        async with open_providers(settings.model) as opened:
             terminal.write(f"Provider: {settings.model.provider}\n")
             person = scripted_person(say, terminal) if say else person_at(terminal)
             await run_demo(settings, opened, person)
@@ -91,8 +91,8 @@ def chat(
     base_url: BaseUrl = None,
 ) -> None:
     """Talk to the model in this terminal, with the bot's own conversation engine."""
+    from triolet.app.bench import open_providers  # noqa: PLC0415  # see above
     from triolet.app.chat import run_chat  # noqa: PLC0415  # see above
-    from triolet.providers import open_provider  # noqa: PLC0415  # see above
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
 
     settings = _load(config, {"telegram.token": "0:none"} | _model_overrides(provider, model, base_url))
@@ -100,7 +100,7 @@ def chat(
     terminal = Terminal()
 
     async def talk() -> None:
-        async with open_provider(settings.model) as opened:
+        async with open_providers(settings.model) as opened:
             await run_chat(settings, opened, terminal)
 
     with terminal.foreground():

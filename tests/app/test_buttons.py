@@ -57,7 +57,7 @@ async def test_button_is_for_who_asked_and_for_the_owner(autojump_clock: object)
             press(scene, growing(scene, GROUP), chat_id=GROUP, user_id=user)
         await trio.sleep(1.0)
         assert scene.provider.open_streams == 1
-        assert toasts(scene, GROUP) == ["Only who asked can stop this answer."] * 2
+        assert toasts(scene, GROUP) == ["That is for who asked."] * 2
         press(scene, growing(scene, GROUP), chat_id=GROUP, user_id=ADA)
         await trio.sleep(1.0)
         assert scene.provider.open_streams == 0

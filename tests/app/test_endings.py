@@ -50,7 +50,7 @@ WAYS = {
     "length": Way(End("length"), nothing, "\n\n✂ cut off: the answer reached its longest"),
     "filtered": Way(End("content_filter"), nothing, "\n\n✂ cut off: the provider withholds the rest"),
     "failed": Way(BROKEN, nothing, "\n\n⚠ broken off · the provider fell silent"),
-    "cut": Way(Cut(), nothing, "\n\n⚠ broken off"),
+    "cut": Way(Cut(), nothing, "\n\n⚠ broken off · the connection was closed too early"),
     "stop": Way(Hang(), press_stop, "\n\n⏹ stopped"),
     "new": Way(Hang(), begin_anew, "\n\n⏹ stopped"),
     "shutdown": Way(Hang(), shut_down, "\n\n⏸ interrupted: the bot is restarting"),

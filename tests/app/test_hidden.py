@@ -35,7 +35,7 @@ ENDS: dict[str, tuple[Step, str]] = {
     "done": (End(), ""),
     "length": (End("length"), "\n\n✂ cut off: the answer reached its longest"),
     "failed": (Fail(ProviderUnavailable("the provider fell silent")), "\n\n⚠ broken off · the provider fell silent"),
-    "cut": (Cut(), "\n\n⚠ broken off"),
+    "cut": (Cut(), "\n\n⚠ broken off · the connection was closed too early"),
     "stop": (Hang(), "\n\n⏹ stopped"),
 }
 

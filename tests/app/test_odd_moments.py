@@ -9,16 +9,27 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-from scenes import ADA, STRANGER, open_scene, open_telegram, rest, said, scene_settings, tokens
+from scenes import (
+    ADA,
+    STRANGER,
+    calls,
+    open_scene,
+    open_telegram,
+    rest,
+    rounds,
+    said,
+    scene_settings,
+    slow_tool,
+    tokens,
+)
 
 from triolet.app.supervisor import HELP
 from triolet.config import StoreSettings, StreamingSettings
 from triolet.core.delivery import SENT_AGAIN
-from triolet.core.events import ToolEnded, ToolStarted
 from triolet.core.lane import Lane
 from triolet.core.ports import ModelRequest
 from triolet.emulator import Fault, Limits, Refuse, Reset
-from triolet.providers.scripted import Hang, Pause, Say, Step, events
+from triolet.providers.scripted import Hang, Pause, Say, Step
 
 EDIT = StreamingSettings(transport="edit")
 FIRST = StreamingSettings(transport="edit", notify="first")
@@ -130,14 +141,9 @@ async def test_new_is_heard_however_much_waits(autojump_clock: object) -> None:
 
 @pytest.mark.case("F6", "C1")
 async def test_tool_line_whose_sending_was_uncertain_goes_too(autojump_clock: object) -> None:
-    steps: list[Step] = [
-        Say.text("That is all"),
-        Pause(2.0),
-        events(ToolStarted("1", "save")),
-        Pause(0.2),
-        events(ToolEnded("1")),
-    ]
-    async with open_scene(*steps, settings=scene_settings(streaming=FIRST)) as scene:
+    script = rounds(Say.text("That is all"), Pause(2.0), calls("save"))
+    settings = scene_settings(streaming=FIRST)
+    async with open_scene(script=script, tools=[slow_tool("save", 0.2)], settings=settings) as scene:
         scene.telegram.add_fault(Fault(method="sendMessage", skip=1, action=Reset(carried_out=True)))
         scene.server.say(ADA, "Hello")
         await rest(60)

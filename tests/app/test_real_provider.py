@@ -22,7 +22,7 @@ async def open_chain() -> AsyncIterator[tuple[Scene, ModelServer]]:
     async with (
         open_model_server() as server,
         open_provider(MODEL, connect=server.connect) as provider,
-        open_scene(provider=provider, settings=scene_settings()) as scene,
+        open_scene(providers=[provider], settings=scene_settings()) as scene,
     ):
         yield scene, server
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import trio
-from scenes import ADA, GROUP, Scene, open_scene, rest, scene_settings
+from scenes import ADA, GROUP, Calls, Scene, calls, open_scene, rest, rounds, scene_settings, slow_tool
 
 from triolet.config import StreamingSettings
-from triolet.core.events import TextCompleted, ToolEnded, ToolStarted
+from triolet.core.events import TextCompleted
 from triolet.emulator import Fault, ServerError
-from triolet.providers.scripted import Hang, Pause, Say, Step, events
+from triolet.providers.scripted import Pause, Say, Step, events
 
 SCREENS = {
     "draft": (ADA, StreamingSettings()),
@@ -20,15 +20,18 @@ SCREENS = {
 }
 
 
-def tool(name: str, seconds: float = 3.0, call_id: str = "1") -> list[Step]:
-    return [events(ToolStarted(call_id, name)), Pause(seconds), events(ToolEnded(call_id)), Pause(1.0)]
+TOOLS = [slow_tool("search"), slow_tool("read_page"), slow_tool("save"), slow_tool("weather", 1000.0)]
+
+
+def tool(name: str) -> list[Step | Calls]:
+    return [calls(name), Pause(1.0)]
 
 
 def text(words: str) -> list[Step]:
     return [step for word in words.split() for step in (Say.text(word + " "), Pause(0.2))]
 
 
-ANSWER: list[Step] = [
+ANSWER: list[Step | Calls] = [
     *text("I will look it up for you"),
     *tool("search"),
     *text("Found it and will read it now"),
@@ -48,7 +51,7 @@ async def ask(scene: Scene, chat_id: int) -> None:
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_texts_read_in_their_order_and_no_tool_line_stays(autojump_clock: object, screen: str) -> None:
     chat_id, streaming = SCREENS[screen]
-    async with open_scene(*ANSWER, settings=scene_settings(streaming=streaming)) as scene:
+    async with open_scene(script=rounds(*ANSWER), tools=TOOLS, settings=scene_settings(streaming=streaming)) as scene:
         await ask(scene, chat_id)
         assert scene.bot_messages(chat_id) == SAID
         assert scene.server.screen(chat_id).draft is None
@@ -64,7 +67,7 @@ async def test_texts_read_in_their_order_and_no_tool_line_stays(autojump_clock: 
 
 @pytest.mark.case("T6")
 async def test_text_is_lasting_before_the_tool_line_and_the_next_has_another_draft(autojump_clock: object) -> None:
-    async with open_scene(*ANSWER) as scene:
+    async with open_scene(script=rounds(*ANSWER), tools=TOOLS) as scene:
         await ask(scene, ADA)
         calls = scene.calls("sendMessage", "sendMessageDraft")
         shown = [(call.method, call.params["text"]) for call in calls]
@@ -81,13 +84,9 @@ async def test_text_is_lasting_before_the_tool_line_and_the_next_has_another_dra
 @pytest.mark.parametrize("screen", ["draft", "edit", "group"])
 async def test_tool_line_tells_what_runs_in_one_bubble(autojump_clock: object, screen: str) -> None:
     chat_id, streaming = SCREENS[screen]
-    steps: list[Step] = [
-        events(ToolStarted("1", "search"), ToolStarted("2", "weather")),
-        Pause(3.0),
-        events(ToolEnded("1")),
-        Hang(),
-    ]
-    async with open_scene(*steps, settings=scene_settings(streaming=streaming)) as scene:
+    async with open_scene(
+        script=rounds(calls("search", "weather")), tools=TOOLS, settings=scene_settings(streaming=streaming)
+    ) as scene:
         scene.server.say(chat_id, "@triolet_bot hello", user_id=ADA)
         await trio.sleep(2.0)
         shown = scene.server.visible(chat_id)
@@ -103,7 +102,9 @@ async def test_tool_line_tells_what_runs_in_one_bubble(autojump_clock: object, s
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_turn_of_tools_alone_says_that_there_is_no_answer(autojump_clock: object, screen: str) -> None:
     chat_id, streaming = SCREENS[screen]
-    async with open_scene(*tool("search"), settings=scene_settings(streaming=streaming)) as scene:
+    async with open_scene(
+        script=rounds(*tool("search")), tools=TOOLS, settings=scene_settings(streaming=streaming)
+    ) as scene:
         await ask(scene, chat_id)
         assert scene.bot_messages(chat_id) == ["The model gave no answer."]
 
@@ -111,7 +112,8 @@ async def test_turn_of_tools_alone_says_that_there_is_no_answer(autojump_clock: 
 @pytest.mark.parametrize("screen", ["edit", "group", "first"])
 async def test_tool_after_the_last_text_leaves_nothing(autojump_clock: object, screen: str) -> None:
     chat_id, streaming = SCREENS[screen]
-    async with open_scene(*text("That is all"), *tool("save"), settings=scene_settings(streaming=streaming)) as scene:
+    script = rounds(*text("That is all"), *tool("save"))
+    async with open_scene(script=script, tools=TOOLS, settings=scene_settings(streaming=streaming)) as scene:
         await ask(scene, chat_id)
         assert scene.bot_messages(chat_id) == ["That is all"]
 
@@ -120,9 +122,9 @@ async def test_tool_after_the_last_text_leaves_nothing(autojump_clock: object, s
 @pytest.mark.parametrize("screen", SCREENS)
 async def test_completed_text_is_what_counts(autojump_clock: object, screen: str) -> None:
     chat_id, streaming = SCREENS[screen]
-    steps: list[Step] = [Say.text("I look it u"), events(TextCompleted("I look it up.")), *tool("search")]
+    steps: list[Step | Calls] = [Say.text("I look it u"), events(TextCompleted("I look it up.")), *tool("search")]
     steps += [Say.text("Done"), Pause(2.0), events(TextCompleted("Done.\n\n— by the model"))]
-    async with open_scene(*steps, settings=scene_settings(streaming=streaming)) as scene:
+    async with open_scene(script=rounds(*steps), tools=TOOLS, settings=scene_settings(streaming=streaming)) as scene:
         await ask(scene, chat_id)
         assert scene.bot_messages(chat_id) == ["I look it up.", "Done.\n\n— by the model"]
 
@@ -131,7 +133,7 @@ async def test_completed_text_is_what_counts(autojump_clock: object, screen: str
 @pytest.mark.parametrize("screen", ["edit", "first", "group"])
 async def test_failed_edit_at_a_boundary_is_made_good_before_the_next_text(autojump_clock: object, screen: str) -> None:
     chat_id, streaming = SCREENS[screen]
-    async with open_scene(*ANSWER, settings=scene_settings(streaming=streaming)) as scene:
+    async with open_scene(script=rounds(*ANSWER), tools=TOOLS, settings=scene_settings(streaming=streaming)) as scene:
         scene.server.say(chat_id, "@triolet_bot hello", user_id=ADA)
         await trio.sleep(1.2)
         scene.telegram.add_fault(Fault(method="editMessageText", times=3, action=ServerError()))
@@ -144,6 +146,6 @@ async def test_failed_edit_at_a_boundary_is_made_good_before_the_next_text(autoj
 async def test_final_that_repeats_the_commentary_is_said_once(autojump_clock: object, screen: str) -> None:
     chat_id, streaming = SCREENS[screen]
     steps = [*text("All is well"), *tool("search"), *text("All is well")]
-    async with open_scene(*steps, settings=scene_settings(streaming=streaming)) as scene:
+    async with open_scene(script=rounds(*steps), tools=TOOLS, settings=scene_settings(streaming=streaming)) as scene:
         await ask(scene, chat_id)
         assert scene.bot_messages(chat_id) == ["All is well"]

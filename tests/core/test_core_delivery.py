@@ -726,9 +726,11 @@ def test_what_is_on_screen_is_looked_at_when_the_call_is_made() -> None:
 def test_what_is_taken_away_belongs_to_the_message_that_replaced_it() -> None:
     owner, preview = bubble(), bubble(7)
     delivery = Delivery(preview, HELLO, owner, anew=True)
-    [removal] = delivery.settle(delivery.next_call(), SENT, 1.0)
+    call = delivery.next_call()
+    [removal] = delivery.settle(call, absorb(call, SENT), 1.0)
     assert isinstance(removal, Removal)
-    assert (removal.bubble, removal.owner) == (preview, owner)
+    assert (removal.bubble.message_id, removal.owner) == (7, owner)
+    assert preview.message_id == 21, "what is done to the bubble from now on, is done to the new one"
 
 
 def test_what_takes_a_message_s_place_is_another_bubble() -> None:

@@ -26,7 +26,7 @@ class Parrot:
 
 async def serve(settings: Settings, provider: Provider) -> BotIdentity:
     shutdown = trio.Event()
-    serve_it = partial(serve_bot, settings, provider, executor=ThreadExecutor(), shutdown=shutdown)
+    serve_it = partial(serve_bot, settings, [provider], executor=ThreadExecutor(), shutdown=shutdown)
     async with trio.open_nursery() as nursery:
         identity = await nursery.start(serve_it)
         assert isinstance(identity, BotIdentity)

@@ -17,8 +17,17 @@ import pytest
 import trio
 import trio.testing
 
-from triolet.core.conversation import ConversationKey, Ending, Message, OpaquePart, TextPart
+from triolet.core.conversation import (
+    ConversationKey,
+    Ending,
+    Message,
+    OpaquePart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from triolet.core.ports import Executor, RawUpdate, Store
+from triolet.core.usage import Spent
 from triolet.store import SqliteStore, ThreadExecutor, open_store, run_inline
 
 Reopen: TypeAlias = Callable[[], AbstractAsyncContextManager[SqliteStore]]
@@ -27,6 +36,8 @@ CHAT = ConversationKey(7)
 TOPIC = ConversationKey(7, 3)
 OTHER = ConversationKey(8)
 HELLO = Message.of("user", "hello")
+GPT = Spent("gpt", 100, 10, 5, 2, 0.25)
+LLAMA = Spent("llama", 1, 2, 3, 4)
 ANSWER = Message.of("assistant", "hi", Ending.STOPPED)
 DAY = 24 * 3600.0
 
@@ -185,6 +196,20 @@ async def test_record_finishes_the_updates_that_asked(store: Store) -> None:
     assert await store.unfinished() == [update(2)]
 
 
+async def test_a_round_of_tools_comes_back(reopen: Reopen) -> None:
+    call = ToolCallPart("id-1", "fetch", '{"url": "x"}')
+    messages = [
+        HELLO,
+        Message("assistant", (OpaquePart("anthropic", {"signature": "s"}), TextPart("Let me see."), call)),
+        Message("tool", (ToolResultPart("id-1", "a page"), ToolResultPart("id-2", "no", is_error=True))),
+        ANSWER,
+    ]
+    async with reopen() as store:
+        await store.record(CHAT, messages)
+    async with reopen() as store:
+        assert await store.load(CHAT) == messages
+
+
 async def test_clear_finishes_the_updates_that_asked(store: Store) -> None:
     await store.receive([update(1)])
     await store.record(CHAT, [HELLO])
@@ -215,11 +240,21 @@ async def test_a_failing_record_changes_nothing(
 ) -> None:
     await store.receive([update(1)])
     with pytest.raises(error):
-        await store.record(CHAT, messages, finished=finished)
+        await store.record(CHAT, messages, finished=finished, spent=[GPT])
     assert await store.load(CHAT) == []
+    assert await store.spending(CHAT, since=0) == []
     assert await store.unfinished() == [update(1)]
     await store.record(CHAT, [HELLO], finished=[1])
     assert await store.load(CHAT) == [HELLO], "the connection is fit for use"
+
+
+async def test_a_record_whose_usage_is_refused_changes_nothing(store: Store) -> None:
+    await store.receive([update(1)])
+    with pytest.raises(OverflowError):
+        await store.record(CHAT, [HELLO], finished=[1], spent=[GPT, Spent("a", 2**64, 0)])
+    assert await store.load(CHAT) == []
+    assert await store.unfinished() == [update(1)]
+    assert await store.spending(CHAT, since=0) == []
 
 
 async def test_a_failing_clear_changes_nothing(store: Store) -> None:
@@ -227,6 +262,83 @@ async def test_a_failing_clear_changes_nothing(store: Store) -> None:
     with pytest.raises(OverflowError):
         await store.clear(CHAT, finished=[2**64])
     assert await store.load(CHAT) == [HELLO]
+
+
+# What was spent
+
+
+async def test_spending_is_summed_up_by_model(reopen: Reopen) -> None:
+    async with reopen() as store:
+        await store.record(CHAT, [HELLO], spent=[GPT, LLAMA])
+        await store.record(CHAT, [], spent=[LLAMA])
+        await store.record(CHAT, [HELLO], spent=[GPT, GPT])
+    async with reopen() as store:
+        assert await store.spending(CHAT, since=0) == [
+            Spent("gpt", 300, 30, 15, 6, 0.75),
+            Spent("llama", 2, 4, 6, 8, None),
+        ]
+
+
+async def test_what_has_no_price_is_apart_from_what_has_one(store: Store) -> None:
+    """Else the sum would look like the whole cost."""
+    await store.record(CHAT, [], spent=[Spent("a", 1, 1, cost=0.5)])
+    await store.record(CHAT, [], spent=[Spent("a", 10, 10)])
+    await store.record(CHAT, [], spent=[Spent("a", 2, 2, cost=0.25)])
+    assert await store.spending(CHAT, since=0) == [Spent("a", 3, 3, cost=0.75), Spent("a", 10, 10)]
+
+
+async def test_spending_since_a_time(store: Store, wall_clock: WallClock) -> None:
+    began = wall_clock.now
+    for day in range(3):
+        wall_clock.now = began + day * DAY
+        await store.record(CHAT, [], spent=[Spent("a", 10**day, 0)])
+    for since, tokens in ((0, 111), (began, 111), (began + 0.5, 110), (began + DAY, 110), (began + 2 * DAY, 100)):
+        assert [each.input_tokens for each in await store.spending(CHAT, since=since)] == [tokens]
+    assert await store.spending(CHAT, since=began + 3 * DAY) == []
+
+
+async def test_the_last_spending_is_that_of_one_answer(store: Store) -> None:
+    """Two answers at the same moment are two; one that reported nothing is none."""
+    assert await store.last_spending(CHAT) == []
+    await store.record(CHAT, [HELLO, ANSWER], spent=[GPT, Spent("b", 1, 1)])
+    await store.record(CHAT, [HELLO, ANSWER], spent=[LLAMA, GPT])
+    await store.record(CHAT, [HELLO])
+    assert await store.last_spending(CHAT) == [LLAMA, GPT]
+
+
+async def test_spending_of_conversations_does_not_mix(store: Store) -> None:
+    for number, key in enumerate((CHAT, TOPIC, OTHER), start=1):
+        await store.record(key, [], spent=[Spent("a", number, 0)])
+    for number, key in enumerate((CHAT, TOPIC, OTHER), start=1):
+        expected = [Spent("a", number, 0)]
+        assert await store.spending(key, since=0) == await store.last_spending(key) == expected
+
+
+async def test_who_asked_is_noted(store: Store, path: Path) -> None:
+    await store.record(CHAT, [], spent=[GPT], user_id=1001)
+    await store.record(TOPIC, [], spent=[GPT])
+    assert rows(path, "SELECT chat_id, thread_id, user_id FROM usage ORDER BY id") == [(7, 0, 1001), (7, 3, 0)]
+
+
+async def test_clear_leaves_what_was_spent(store: Store) -> None:
+    await store.record(CHAT, [HELLO], spent=[GPT])
+    await store.clear(CHAT)
+    assert await store.spending(CHAT, since=0) == await store.last_spending(CHAT) == [GPT]
+
+
+# Pins
+
+
+async def test_pins_are_kept_by_server_and_tool(reopen: Reopen) -> None:
+    async with reopen() as store:
+        assert await store.pinned("files") == {}
+        await store.pin("files", "read", "old")
+        await store.pin("files", "write", "w")
+        await store.pin("search", "read", "s")
+        await store.pin("files", "read", "new")
+    async with reopen() as store:
+        assert await store.pinned("files") == {"read": "new", "write": "w"}
+        assert await store.pinned("search") == {"read": "s"}
 
 
 # Preferences
@@ -270,10 +382,12 @@ async def test_any_text_survives(reopen: Reopen, text: str) -> None:
         await store.receive([update(1, text)])
         await store.record(CHAT, [Message.of("user", text)])
         await store.put(CHAT, "name", text)
+        await store.pin("server", text, "digest")
     async with reopen() as store:
         assert await store.unfinished() == [update(1, text)]
         assert await store.load(CHAT) == [Message.of("user", text)]
         assert await store.get(CHAT, "name") == text
+        assert await store.pinned("server") == {text: "digest"}
 
 
 async def test_an_update_survives_as_it_was_decoded(store: Store) -> None:
@@ -324,6 +438,10 @@ async def test_every_method_is_a_checkpoint(store: Store) -> None:
         lambda: store.clear(CHAT),
         lambda: store.get(CHAT, "a"),
         lambda: store.put(CHAT, "a", "b"),
+        lambda: store.spending(CHAT, since=0),
+        lambda: store.last_spending(CHAT),
+        lambda: store.pinned("a"),
+        lambda: store.pin("a", "b", "c"),
     ]
     for call in calls:
         with trio.testing.assert_checkpoints():

@@ -8,7 +8,16 @@ import trio
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from triolet.core.conversation import ConversationKey, Ending, Message, OpaquePart, Part, TextPart
+from triolet.core.conversation import (
+    ConversationKey,
+    Ending,
+    Message,
+    OpaquePart,
+    Part,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from triolet.store import open_store, run_inline
 from triolet.store.parts import parse_parts, render_parts
 
@@ -27,8 +36,10 @@ json_values = st.recursive(
     max_leaves=8,
 )
 opaque_parts = st.builds(OpaquePart, dialect=texts, data=st.dictionaries(texts, json_values))
-parts = st.lists(st.builds(TextPart, texts) | opaque_parts, max_size=4).map(tuple)
-messages = st.builds(Message, st.sampled_from(["user", "assistant"]), parts, st.sampled_from(Ending))
+calls = st.builds(ToolCallPart, texts, texts, texts)
+results = st.builds(ToolResultPart, texts, texts, st.booleans())
+parts = st.lists(st.builds(TextPart, texts) | opaque_parts | calls | results, max_size=4).map(tuple)
+messages = st.builds(Message, st.sampled_from(["user", "assistant", "tool"]), parts, st.sampled_from(Ending))
 
 
 @given(parts)
@@ -57,7 +68,15 @@ def test_halves_of_a_pair_are_joined() -> None:
 
 def test_the_form_on_disk_is_fixed() -> None:
     """Changing this text needs a migration: files that hold it exist."""
-    given_parts: tuple[Any, ...] = (TextPart("ы"), OpaquePart("anthropic", {"a": 1}))
-    stored = '[{"text":"\\u044b"},{"dialect":"anthropic","data":{"a":1}}]'
+    given_parts: tuple[Any, ...] = (
+        TextPart("ы"),
+        OpaquePart("anthropic", {"a": 1}),
+        ToolCallPart("id", "name", "{}"),
+        ToolResultPart("id", "text", is_error=True),
+    )
+    stored = (
+        '[{"text":"\\u044b"},{"dialect":"anthropic","data":{"a":1}},'
+        '{"call":"id","name":"name","arguments":"{}"},{"result":"id","content":"text","error":true}]'
+    )
     assert render_parts(given_parts) == stored
     assert parse_parts(stored) == given_parts

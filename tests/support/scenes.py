@@ -7,7 +7,7 @@ are in flight. Times in a scene begin at 0.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -28,10 +28,11 @@ from triolet.config import (
     StreamingSettings,
     TelegramSettings,
 )
-from triolet.core.ports import Provider
+from triolet.core.ports import ModelRequest, Provider, Tool
 from triolet.emulator import Delay, EmulatedTelegram, JournalEntry, Limits, TelegramServer, open_telegram_server
-from triolet.providers.scripted import Pause, Say, Script, ScriptedProvider, Step, constant
+from triolet.providers.scripted import End, Pause, Say, Script, ScriptedProvider, Step, constant
 from triolet.store import run_inline
+from triolet.tools import tool
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_SCENES", "25"))
 """How many scenes a property plays; thousands are for whoever has the time."""
@@ -63,6 +64,52 @@ def tokens(count: int, *, every: float = 0.1, first_after: float = 0.5, word: st
 def said(count: int, word: str = "word") -> str:
     """What `tokens` says, as a screen shows it."""
     return " ".join(f"{word}{number}" for number in range(count))
+
+
+@attrs.frozen
+class Calls:
+    """The end of a round that wants tools, without arguments; each is its own id."""
+
+    names: tuple[str, ...]
+
+
+def calls(*names: str) -> Calls:
+    return Calls(names)
+
+
+def rounds(*told: Step | Calls) -> Script:
+    """A model that tells this, answer after answer the same, and waits for its tools wherever it calls them."""
+    played: list[list[Step]] = [[]]
+    for step in told:
+        if isinstance(step, Calls):
+            asked = [Say.tool_call(name, "{}", index=n, call_id=name) for n, name in enumerate(step.names)]
+            played[-1] += [*asked, End("tool_calls")]
+            played.append([])
+        else:
+            played[-1].append(step)
+
+    def script(request: ModelRequest) -> list[Step]:
+        done = 0
+        for message in request.messages:
+            done = 0 if message.role == "user" else done + (message.role == "tool")
+        return played[done]
+
+    return script
+
+
+def slow_tool(
+    name: str, seconds: float = 3.0, result: str = "done", *, has_effects: bool = False, ran: list[float] | None = None
+) -> Tool:
+    """``ran`` gets the time of each run."""
+
+    async def run() -> str:
+        """Take its time."""
+        if ran is not None:
+            ran.append(trio.current_time())
+        await trio.sleep(seconds)
+        return result
+
+    return tool(run, name=name, has_effects=has_effects)
 
 
 def scene_settings(
@@ -110,7 +157,8 @@ class Scene:
         def settled() -> bool:
             screen = self.server.screen(chat_id)
             messages = [message for message in screen.messages if message.from_bot]
-            growing = any(message.buttons or message.text.endswith(CURSOR) for message in messages)
+            stoppable = any(button.text == "⏹" for message in messages for row in message.buttons for button in row)
+            growing = stoppable or any(message.text.endswith(CURSOR) for message in messages)
             return len(messages) >= count and screen.draft is None and not growing
 
         await self.server.wait_until(settled)
@@ -138,7 +186,8 @@ async def open_scene(
     settings: Settings | None = None,
     latency: Delay = LATENCY,
     limits: Limits | None = None,
-    provider: Provider | None = None,
+    providers: Sequence[Provider] = (),
+    tools: Sequence[Tool] = (),
     string_draft_ids: bool = True,
     telegram: EmulatedTelegram | None = None,
 ) -> AsyncIterator[Scene]:
@@ -152,8 +201,8 @@ async def open_scene(
     shutdown = trio.Event()
     with trio.fail_after(100_000):
         async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:
-            serve = partial(serve_bot, executor=run_inline, connect=server.connect, shutdown=shutdown)
-            await nursery.start(serve, settings or scene_settings(), provider or scripted)
+            serve = partial(serve_bot, executor=run_inline, connect=server.connect, tools=tools, shutdown=shutdown)
+            await nursery.start(serve, settings or scene_settings(), providers or [scripted])
             yield Scene(server, scripted, shutdown)
             shutdown.set()
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
 import structlog
 import trio
 
+from triolet.app.bench import open_agent, open_bench, price_list
 from triolet.app.conversation import Services
-from triolet.app.model import Model
 from triolet.app.supervisor import COMMANDS, Supervisor
 from triolet.config import Settings
 from triolet.core.commands import Access
-from triolet.core.ports import Executor, Provider, Store
+from triolet.core.ports import Executor, Provider, Store, Tool, Toolbox
 from triolet.core.updates import BotIdentity
 from triolet.errors import (
     Conflict,
@@ -62,15 +62,17 @@ async def _open_house(settings: Settings, connect: Connect, executor: Executor) 
 
 async def serve_bot(
     settings: Settings,
-    provider: Provider,
+    providers: Sequence[Provider],
     *,
     executor: Executor,
     connect: Connect = connect_tcp,
+    tools: Sequence[Tool] = (),
     shutdown: trio.Event,
     task_status: trio.TaskStatus[BotIdentity] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until ``shutdown`` is set or the caller cancels; reports the bot's identity when it is ready.
 
+    ``providers`` are those of ``settings.model.models()``, one each; ``tools`` are there beside those of the settings.
     A shutdown commits what every answer has so far and gives its delivery `DRAIN_SECONDS`.
 
     Raises:
@@ -80,7 +82,9 @@ async def serve_bot(
     try:
         async with _open_house(settings, connect, executor) as house:
             bot = await _introduce(house.calls)
-            problem = await _serve(settings, provider, house, bot, shutdown, task_status)
+            bench = open_bench(settings, tools)
+            services = _services(settings, providers, house, bench)
+            problem = await _serve(settings, services, house, bot, shutdown, task_status)
             with trio.move_on_after(DRAIN_SECONDS):
                 await house.outbox.wait_idle()
     except* StartError as group:
@@ -100,7 +104,7 @@ def _first(group: BaseExceptionGroup[StartError]) -> StartError:
 
 async def _serve(
     settings: Settings,
-    provider: Provider,
+    services: Services,
     house: _House,
     bot: BotIdentity,
     shutdown: trio.Event,
@@ -108,7 +112,7 @@ async def _serve(
 ) -> StartError | None:
     """Poll and answer; returns when every answer is committed, with the reason if it was not asked for."""
     async with trio.open_nursery() as nursery:
-        supervisor = Supervisor(nursery, _services(settings, provider, house), _access(settings), bot)
+        supervisor = Supervisor(nursery, services, _access(settings), bot)
         polling = trio.CancelScope()
         nursery.start_soon(_cancel_on, shutdown, polling)
         task_status.started(bot)
@@ -131,16 +135,18 @@ async def _cancel_on(event: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel(reason="shutdown")
 
 
-def _services(settings: Settings, provider: Provider, house: _House) -> Services:
+def _services(settings: Settings, providers: Sequence[Provider], house: _House, bench: Toolbox) -> Services:
     return Services(
-        model=Model(provider, settings.model),
-        history=house.store,
-        preferences=house.store,
+        agent=open_agent(settings, providers, bench),
+        store=house.store,
         owner=next(iter(settings.access.allow), None),
         screen=TelegramScreen(house.outbox, settings.streaming),
         turns=trio.CapacityLimiter(settings.limits.max_turns),
         queue_limit=settings.limits.queue_per_chat,
+        approval_seconds=settings.tools.approval_timeout,
         hide_tags=settings.streaming.hide_tags,
+        footer=settings.streaming.footer,
+        price=price_list(settings.model),
     )
 
 

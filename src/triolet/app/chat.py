@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import trio
 
+from triolet.app.bench import open_agent, open_bench, price_list
 from triolet.app.conversation import Services
-from triolet.app.model import Model
 from triolet.app.supervisor import Supervisor
 from triolet.config import Settings
 from triolet.core.commands import Access
@@ -26,17 +27,19 @@ from triolet.transports.terminal import Terminal
 _PERSON = 1
 
 
-async def run_chat(settings: Settings, provider: Provider, terminal: Terminal) -> None:
+async def run_chat(settings: Settings, providers: Sequence[Provider], terminal: Terminal) -> None:
     """Chat until the person leaves; nothing is kept."""
     async with open_store(":memory:", executor=run_inline) as store, trio.open_nursery() as outer:
         services = Services(
-            model=Model(provider, settings.model),
-            history=store,
-            preferences=store,
+            agent=open_agent(settings, providers, open_bench(settings)),
+            store=store,
             screen=ConsoleScreen(terminal),
             turns=trio.CapacityLimiter(1),
             queue_limit=sys.maxsize,  # a pipe may say all at once
+            approval_seconds=settings.tools.approval_timeout,
             hide_tags=settings.streaming.hide_tags,
+            footer=settings.streaming.footer,
+            price=price_list(settings.model),
         )
         async with trio.open_nursery() as conversations:
             supervisor = Supervisor(conversations, services, Access({_PERSON}, "all"), BotIdentity(0, ""))

@@ -18,16 +18,17 @@ import trio
 
 from triolet.app.agent import Agent
 from triolet.app.approvals import Approvals
-from triolet.app.model import Emit
+from triolet.app.model import Emit, Price
 from triolet.app.turn import Turn, run_turn
 from triolet.core.buttons import Button, Buttons
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Coalescer
 from triolet.core.commands import PREFERENCES, Preference, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message
-from triolet.core.ports import History, Preferences
+from triolet.core.ports import Store
 from triolet.core.text import FormattedText
 from triolet.core.transcript import Transcript
+from triolet.core.usage import Tally, render_footer
 from triolet.errors import StartError
 from triolet.transports import Screen, Transport
 
@@ -62,15 +63,7 @@ class Switch:
     value: str
 
 
-@attrs.frozen
-class Report:
-    """A user wants to know what the answers took."""
-
-    update_id: int
-    place: Place
-
-
-Task: TypeAlias = Question | Clear | Switch | Report
+Task: TypeAlias = Question | Clear | Switch
 
 
 @attrs.frozen
@@ -78,13 +71,14 @@ class Services:
     """What all conversations share."""
 
     agent: Agent
-    history: History
-    preferences: Preferences
+    store: Store
     screen: Screen
     turns: trio.CapacityLimiter
     queue_limit: int
     approval_seconds: float = 600.0
     hide_tags: tuple[str, ...] = ()
+    footer: bool = False
+    price: Price = lambda model, usage: None
     owner: int | None = None
     buttons: Buttons = attrs.Factory(lambda: Buttons(partial(secrets.token_urlsafe, 12)))
 
@@ -162,7 +156,7 @@ class Conversation:
                 await self._answer(task)
             elif isinstance(task, Clear):
                 await self._clear(task)
-            elif isinstance(task, Switch):
+            else:
                 await self._switch(task)
 
     async def _answer(self, question: Question) -> None:
@@ -176,6 +170,7 @@ class Conversation:
             Coalescer(tags, reasoning=self._preferences["reasoning"] == "on"),
             Transcript(tags),
             offer=partial(self._offer, question, transport),
+            footer=self._footer,
         )
         asked = Message.of("user", question.text)
 
@@ -188,11 +183,11 @@ class Conversation:
                 shown_by=transport.shows_message,
             )
             async with self._services.turns:
-                said = await self._services.history.load(self._key)
+                said = await self._services.store.load(self._key)
                 await self._services.agent.answer([*said, asked], emit, approve)
 
         async def record(turn: Turn) -> None:
-            await self._record(turn, asked, finished_by(question))
+            await self._record(turn, asked, question)
 
         try:
             await run_turn(self._turn, ask, record)
@@ -220,13 +215,22 @@ class Conversation:
         button = Button(press, self._key, {question.user_id}, transport.shows_message)
         return (("▶ Continue", self._services.buttons.issue_lasting(button)),)
 
-    async def _record(self, turn: Turn, asked: Message, finished: list[int]) -> None:
+    def _footer(self, tally: Tally) -> str:
+        return render_footer(tally.spent(self._services.price)) if self._services.footer else ""
+
+    async def _record(self, turn: Turn, asked: Message, question: Question) -> None:
         said = turn.transcript.finish(turn.ending or Ending.SHUTDOWN)
-        await self._services.history.record(self._key, [asked, *said], finished=finished)
+        await self._services.store.record(
+            self._key,
+            [asked, *said],
+            finished=finished_by(question),
+            spent=turn.tally.spent(self._services.price),
+            user_id=question.user_id,
+        )
 
     async def _clear(self, task: Clear) -> None:
         try:
-            await self._services.history.clear(self._key, finished=[task.update_id])
+            await self._services.store.clear(self._key, finished=[task.update_id])
         except StartError as error:
             log.error("conversation.not_cleared", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
             notice = "⚠ Nothing is forgotten: the bot's database cannot be used now."
@@ -236,7 +240,7 @@ class Conversation:
 
     async def _load(self, preference: Preference) -> str:
         try:
-            return await self._services.preferences.get(_chat_of(self._key), preference) or ""
+            return await self._services.store.get(_chat_of(self._key), preference) or ""
         except StartError as error:
             log.error("conversation.no_preferences", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
             return ""
@@ -244,7 +248,7 @@ class Conversation:
     async def _switch(self, task: Switch) -> None:
         chat = _chat_of(self._key)
         try:
-            await self._services.preferences.put(chat, task.preference, task.value, finished=[task.update_id])
+            await self._services.store.put(chat, task.preference, task.value, finished=[task.update_id])
         except StartError as error:
             log.error("conversation.not_switched", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
             notice = "⚠ Nothing is changed: the bot's database cannot be used now."

@@ -45,7 +45,7 @@ def demo_settings(settings: Settings, api_base: str) -> Settings:
     )
 
 
-async def run_demo(settings: Settings, provider: Provider, person: Person) -> None:
+async def run_demo(settings: Settings, providers: Sequence[Provider], person: Person) -> None:
     """Serve the bot against an emulator for as long as the person's side runs."""
     telegram = EmulatedTelegram(token=TOKEN)
     telegram.add_private_chat(PERSON, "You")
@@ -53,7 +53,7 @@ async def run_demo(settings: Settings, provider: Provider, person: Person) -> No
     async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:
         api_base = await nursery.start(server.serve_tcp)
         bot_ended = trio.Event()
-        await nursery.start(_serve, demo_settings(settings, api_base), provider, shutdown, bot_ended)
+        await nursery.start(_serve, demo_settings(settings, api_base), providers, shutdown, bot_ended)
         await person(server)
         shutdown.set()
         await bot_ended.wait()
@@ -62,13 +62,13 @@ async def run_demo(settings: Settings, provider: Provider, person: Person) -> No
 
 async def _serve(
     settings: Settings,
-    provider: Provider,
+    providers: Sequence[Provider],
     shutdown: trio.Event,
     ended: trio.Event,
     *,
     task_status: trio.TaskStatus[BotIdentity],
 ) -> None:
-    await serve_bot(settings, provider, executor=ThreadExecutor(), shutdown=shutdown, task_status=task_status)
+    await serve_bot(settings, providers, executor=ThreadExecutor(), shutdown=shutdown, task_status=task_status)
     ended.set()
 
 

@@ -44,6 +44,9 @@ GO_ON = (
 
 Emit: TypeAlias = Callable[[TurnBatch], None]
 
+Price: TypeAlias = Callable[[str, UsageReported], float | None]
+"""What a round of a model, by its name, costs in US dollars; None if nobody knows."""
+
 
 @attrs.frozen
 class Question:
@@ -180,7 +183,7 @@ async def _listen(
     try:
         await candidate.ask(question, hear)
         if answer.finished is None:
-            raise ProviderUnavailable("the connection broke off")  # noqa: TRY301  # as if the provider had said so
+            raise ProviderUnavailable("the connection was closed too early")  # noqa: TRY301  # as if the provider had said so
     except ProviderUnavailable:
         candidate.breaker.failed(trio.current_time())
         raise

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 
 import attrs
 import structlog
 import trio
 
+from triolet.app.bench import open_providers
 from triolet.app.bot import serve_bot
 from triolet.config import Settings
 from triolet.core.ports import Provider
 from triolet.core.updates import BotIdentity
-from triolet.providers import open_provider
 from triolet.store import ThreadExecutor
 
 log = structlog.get_logger()
@@ -25,10 +26,10 @@ async def run_service(settings: Settings) -> None:
         StartError: the bot cannot be served.
     """
     shutdown = trio.Event()
-    async with open_provider(settings.model) as provider, trio.open_nursery() as nursery:
+    async with open_providers(settings.model) as providers, trio.open_nursery() as nursery:
         everything = nursery.cancel_scope
         signals = await nursery.start(_obey_signals, shutdown, everything)
-        await nursery.start(_serve, settings, provider, shutdown, everything)
+        await nursery.start(_serve, settings, providers, shutdown, everything)
         signals.in_order = True
 
 
@@ -41,13 +42,13 @@ class _Obedience:
 
 async def _serve(
     settings: Settings,
-    provider: Provider,
+    providers: Sequence[Provider],
     shutdown: trio.Event,
     everything: trio.CancelScope,
     *,
     task_status: trio.TaskStatus[BotIdentity],
 ) -> None:
-    await serve_bot(settings, provider, executor=ThreadExecutor(), shutdown=shutdown, task_status=task_status)
+    await serve_bot(settings, providers, executor=ThreadExecutor(), shutdown=shutdown, task_status=task_status)
     everything.cancel(reason="served")
 
 

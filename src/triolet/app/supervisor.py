@@ -8,7 +8,17 @@ from __future__ import annotations
 import structlog
 import trio
 
-from triolet.app.conversation import Clear, Conversation, Question, Services, Switch, Task, dropped_line, finished_by
+from triolet.app.conversation import (
+    Clear,
+    Conversation,
+    Question,
+    Services,
+    Switch,
+    Task,
+    dropped_line,
+    finished_by,
+)
+from triolet.app.reports import tell_usage
 from triolet.core.buttons import Button
 from triolet.core.calls import Place
 from triolet.core.commands import PREFERENCES, Access, Command, parse_command, parse_switch
@@ -26,6 +36,7 @@ Send me a message and I answer while I think: you see the text grow.
 /new   forget this conversation and begin another
 /stream auto, draft, edit or off: how answers grow in this chat
 /reasoning on or off: whether you see what the model thinks
+/usage  what the answers here took, in tokens and money
 /help  this text"""
 
 START = "Hello! " + HELP
@@ -35,6 +46,7 @@ COMMANDS = {
     "new": "Forget this conversation and begin another",
     "stream": "How answers grow here: auto, draft, edit or off",
     "reasoning": "Whether you see what the model thinks: on or off",
+    "usage": "What the answers here took, in tokens and money",
     "help": "What I can do",
 }
 
@@ -157,6 +169,10 @@ class Supervisor:
             return [*self._stop(place, quiet=True), *self._post(Clear(message.update_id, place))]
         if command.name in PREFERENCES:
             return self._switch(command, message, place)
+        if command.name == "usage":
+            services = self._services
+            self._nursery.start_soon(tell_usage, services.store, services.screen, place, message.update_id)
+            return []
         if command.name in {"allow", "deny"}:
             return self._decide(command, message, place)
         texts = {"start": START, "help": HELP}

@@ -26,6 +26,7 @@ from triolet.core.conversation import Ending
 from triolet.core.ending import mark_of
 from triolet.core.events import TurnBatch
 from triolet.core.transcript import Transcript
+from triolet.core.usage import Tally
 from triolet.errors import ProviderError, StartError
 from triolet.transports import Transport
 from triolet.transports.latest import Latest
@@ -51,8 +52,11 @@ class Turn:
     transport: Transport
     coalescer: Coalescer = attrs.Factory(Coalescer)
     transcript: Transcript = attrs.Factory(Transcript)
+    tally: Tally = attrs.Factory(Tally)
     offer: Callable[[Ending], Keyboard] = lambda ending: ()
     """The buttons under an answer that ended so."""
+    footer: Callable[[Tally], str] = lambda tally: ""
+    """A last line under every answer."""
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
     ending: Ending | None = None
     detail: str = ""
@@ -61,6 +65,7 @@ class Turn:
         """What happened: everybody who keeps a part of the turn takes note."""
         self.coalescer.receive(batch)
         self.transcript.receive(batch)
+        self.tally.receive(batch)
 
     def stop(self, ending: Ending, detail: str = "") -> None:
         """Stop, if the turn has not ended yet."""
@@ -128,7 +133,9 @@ async def _commit(turn: Turn, record: Record) -> None:
     has_text = bool(turn.coalescer.text)
     mark = mark_of(ending, turn.detail, answered=has_text or turn.coalescer.is_silent)
     try:
-        turn.transport.commit(turn.coalescer.finish(), mark, turn.offer(ending) if has_text else ())
+        footer = turn.footer(turn.tally) if has_text else ""
+        last_lines = "\n".join(filter(None, (mark, footer)))
+        turn.transport.commit(turn.coalescer.finish(), last_lines, turn.offer(ending) if has_text else ())
     except Exception:  # a mistake of ours: the turn is recorded all the same, or it would come again at every start
         log.exception("turn.not_shown")
         turn.transport.commit(Frame("", turn.coalescer.revision), mark_of(Ending.FAILED, INTERNAL, answered=True))

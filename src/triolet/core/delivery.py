@@ -191,7 +191,15 @@ class Delivery(Errand):
             self._mark_copy()
             return []
         behind = [self._beside(content) for content in self._behind]
-        return [*behind, *([Removal(self._replaces, self.owner)] if self._replaces is not None else [])]
+        return [*behind, *self._take_its_place()]
+
+    def _take_its_place(self) -> list[Errand]:
+        """The bubble is the new message from now on, and the old one goes."""
+        if self._replaces is None:
+            return []
+        old = attrs.evolve(self._replaces)
+        self._replaces.message_id, self._replaces.home = self.bubble.message_id, self.bubble.home
+        return [Removal(old, self.owner)]
 
     def _settle_unknown(self, call: Call, reason: str, now: float) -> None:
         if call.sends and not self._repairing:

@@ -9,6 +9,7 @@ import attrs
 
 from triolet.core.conversation import ConversationKey, Message
 from triolet.core.events import Batch
+from triolet.core.usage import Spent
 
 T = TypeVar("T")
 
@@ -45,12 +46,26 @@ class History(Protocol):
         """The messages since the conversation began or was last cleared, oldest first."""
         ...
 
-    async def record(self, key: ConversationKey, messages: Sequence[Message], *, finished: Sequence[int] = ()) -> None:
-        """Append the messages and finish the updates that asked for them, in one transaction."""
+    async def record(
+        self,
+        key: ConversationKey,
+        messages: Sequence[Message],
+        *,
+        finished: Sequence[int] = (),
+        spent: Sequence[Spent] = (),
+        user_id: int = 0,
+    ) -> None:
+        """Append the messages, finish the updates that asked for them and note what they cost, in one transaction.
+
+        ``spent`` is that of one answer; ``user_id`` is who asked, 0 for nobody known.
+        """
         ...
 
     async def clear(self, key: ConversationKey, *, finished: Sequence[int] = ()) -> None:
-        """Forget the conversation and finish the updates that asked for it, in one transaction."""
+        """Forget the conversation and finish the updates that asked for it, in one transaction.
+
+        What it cost stays known.
+        """
         ...
 
 
@@ -64,7 +79,31 @@ class Preferences(Protocol):
         ...
 
 
-class Store(Inbox, History, Preferences, Protocol):
+class Ledger(Protocol):
+    """What was spent in each conversation; a model may come twice, with what has a price and with what has none."""
+
+    async def spending(self, key: ConversationKey, *, since: float) -> Sequence[Spent]:
+        """The sums since then, in seconds since 1970; 0 for all."""
+        ...
+
+    async def last_spending(self, key: ConversationKey) -> Sequence[Spent]:
+        """That of the newest answer that reported any."""
+        ...
+
+
+class Pins(Protocol):
+    """What the tools of foreign servers looked like when somebody approved of them."""
+
+    async def pinned(self, server: str) -> Mapping[str, str]:
+        """The digest of each of the server's tools, by the tool's name."""
+        ...
+
+    async def pin(self, server: str, tool: str, digest: str) -> None:
+        """Keep the digest, in the place of an older one."""
+        ...
+
+
+class Store(Inbox, History, Preferences, Ledger, Pins, Protocol):
     """All that must survive a restart, in one file."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import attrs
 import trio
@@ -18,10 +18,9 @@ from triolet.core.events import (
     Finished,
     FinishReason,
     ReasoningDelta,
+    StreamEvent,
     TextDelta,
     ToolCallDelta,
-    TurnBatch,
-    TurnEvent,
     UsageReported,
 )
 from triolet.core.ports import ModelRequest
@@ -32,7 +31,7 @@ from triolet.errors import ProviderError
 class Say:
     """Emit these events as one batch, as one read of a socket would bring them."""
 
-    events: TurnBatch
+    events: Batch
 
     @classmethod
     def text(cls, text: str) -> Say:
@@ -113,7 +112,7 @@ class ScriptedProvider:
         for step in steps:
             if isinstance(step, Say):
                 finished = finished or any(isinstance(event, Finished) for event in step.events)
-                emit(cast("Batch", step.events))
+                emit(step.events)
             elif isinstance(step, Pause):
                 await trio.sleep(step.seconds)
             elif isinstance(step, Fail):
@@ -219,6 +218,6 @@ def constant(*steps: Step) -> Script:
     return lambda _request: steps
 
 
-def events(*said: TurnEvent) -> Say:
+def events(*said: StreamEvent) -> Say:
     """One batch of any events."""
     return Say(said)

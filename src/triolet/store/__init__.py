@@ -6,8 +6,8 @@ Rules of this room:
    cancellation falls before it or after it, never within.
 2. **A return is a promise.** WAL with ``synchronous=FULL``: what a method returned from is on the disk. A
    method that raised, ``trio.Cancelled`` included, did nothing.
-3. **Nothing is kept without a use.** A finished update keeps its id alone, a cleared conversation nothing;
-   the file is its owner's to read and nobody else's.
+3. **Nothing is kept without a use.** A finished update keeps its id alone, a cleared conversation nothing but
+   what it cost; the file is its owner's to read and nobody else's.
 4. **Foreign text stays inside ASCII JSON.** A peer may send a lone surrogate, which SQLite cannot hold as
    UTF-8, or a NUL; escaped, both are ordinary text.
 

@@ -48,4 +48,49 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # A CHECK cannot be changed, so the table is made anew: 'tool' is a role as well.
+        """
+        CREATE TABLE history_with_tools(
+          id INTEGER PRIMARY KEY,
+          chat_id INTEGER NOT NULL,
+          thread_id INTEGER NOT NULL,
+          role TEXT NOT NULL CHECK (role IN ('user', 'assistant', 'tool')),
+          parts TEXT NOT NULL,
+          ending TEXT NOT NULL,
+          created_at REAL NOT NULL
+        ) STRICT
+        """,
+        "INSERT INTO history_with_tools SELECT id, chat_id, thread_id, role, parts, ending, created_at FROM history",
+        "DROP TABLE history",
+        "ALTER TABLE history_with_tools RENAME TO history",
+        "CREATE INDEX history_conversation ON history(chat_id, thread_id, id)",
+        # The rows of one answer, one a model, share the first one's id as `answer`. `cost` is in US dollars, and
+        # NULL where the price is unknown.
+        """
+        CREATE TABLE usage(
+          id INTEGER PRIMARY KEY,
+          answer INTEGER NOT NULL,
+          created_at REAL NOT NULL,
+          chat_id INTEGER NOT NULL,
+          thread_id INTEGER NOT NULL,
+          user_id INTEGER NOT NULL,
+          model TEXT NOT NULL,
+          input_tokens INTEGER NOT NULL,
+          output_tokens INTEGER NOT NULL,
+          cached_tokens INTEGER NOT NULL,
+          cache_write_tokens INTEGER NOT NULL,
+          cost REAL
+        ) STRICT
+        """,
+        "CREATE INDEX usage_conversation ON usage(chat_id, thread_id, answer)",
+        """
+        CREATE TABLE pin(
+          server TEXT NOT NULL,
+          tool TEXT NOT NULL,
+          digest TEXT NOT NULL,
+          PRIMARY KEY (server, tool)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

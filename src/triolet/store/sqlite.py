@@ -18,6 +18,7 @@ import attrs
 
 from triolet.core.conversation import ConversationKey, Ending, Message
 from triolet.core.ports import Executor, RawUpdate
+from triolet.core.usage import Spent
 from triolet.store.database import open_database, transaction, translated_errors
 from triolet.store.parts import parse_parts, render_json, render_parts
 
@@ -71,13 +72,22 @@ class SqliteStore:
     async def load(self, key: ConversationKey) -> list[Message]:
         return await self._run(_load, _columns(key))
 
-    async def record(self, key: ConversationKey, messages: Sequence[Message], *, finished: Sequence[int] = ()) -> None:
+    async def record(
+        self,
+        key: ConversationKey,
+        messages: Sequence[Message],
+        *,
+        finished: Sequence[int] = (),
+        spent: Sequence[Spent] = (),
+        user_id: int = 0,
+    ) -> None:
         now = self._wall_clock()
-        rows = [
+        said = [
             (*_columns(key), message.role, render_parts(message.parts), message.ending.value, now)
             for message in messages
         ]
-        await self._run(_record, rows, list(finished))
+        used = [(now, *_columns(key), user_id, *attrs.astuple(each)) for each in spent]
+        await self._run(_record, said, used, list(finished))
 
     async def clear(self, key: ConversationKey, *, finished: Sequence[int] = ()) -> None:
         await self._run(_clear, _columns(key), list(finished))
@@ -87,6 +97,18 @@ class SqliteStore:
 
     async def put(self, key: ConversationKey, name: str, value: str, *, finished: Sequence[int] = ()) -> None:
         await self._run(_put, (*_columns(key), name, render_json(value)), list(finished))
+
+    async def spending(self, key: ConversationKey, *, since: float) -> list[Spent]:
+        return await self._run(_spending, _columns(key), since)
+
+    async def last_spending(self, key: ConversationKey) -> list[Spent]:
+        return await self._run(_last_spending, _columns(key))
+
+    async def pinned(self, server: str) -> dict[str, str]:
+        return await self._run(_pinned, server)
+
+    async def pin(self, server: str, tool: str, digest: str) -> None:
+        await self._run(_pin, (server, render_json(tool), digest))
 
     async def prune(self) -> None:
         """Forget the ids of updates finished long ago, but never those of the newest ones."""
@@ -130,11 +152,50 @@ def _load(connection: sqlite3.Connection, key: tuple[int, int]) -> list[Message]
     return [Message(role, parse_parts(parts), Ending(ending)) for role, parts, ending in rows]
 
 
-def _record(connection: sqlite3.Connection, rows: list[Row], finished: list[int]) -> None:
+def _record(connection: sqlite3.Connection, said: list[Row], used: list[Row], finished: list[int]) -> None:
     insert = "INSERT INTO history(chat_id, thread_id, role, parts, ending, created_at) VALUES (?, ?, ?, ?, ?, ?)"
     with transaction(connection):
-        connection.executemany(insert, rows)
+        connection.executemany(insert, said)
+        _note_within(connection, used)
         _finish_within(connection, finished)
+
+
+def _note_within(connection: sqlite3.Connection, used: list[Row]) -> None:
+    (answer,) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM usage").fetchone()
+    insert = """
+        INSERT INTO usage(answer, created_at, chat_id, thread_id, user_id,
+          model, input_tokens, output_tokens, cached_tokens, cache_write_tokens, cost)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    """
+    connection.executemany(insert, [(answer, *row) for row in used])
+
+
+def _spending(connection: sqlite3.Connection, key: tuple[int, int], since: float) -> list[Spent]:
+    return _sums(connection, key, "created_at >= ?", since)
+
+
+def _last_spending(connection: sqlite3.Connection, key: tuple[int, int]) -> list[Spent]:
+    return _sums(connection, key, "answer = (SELECT max(answer) FROM usage WHERE chat_id = ? AND thread_id = ?)", *key)
+
+
+def _sums(connection: sqlite3.Connection, key: tuple[int, int], which: str, *parameters: float) -> list[Spent]:
+    # What has no price is summed up apart: sum() passes over a NULL, and the rest would look like the whole cost.
+    query = f"""
+        SELECT model, sum(input_tokens), sum(output_tokens), sum(cached_tokens), sum(cache_write_tokens), sum(cost)
+        FROM usage WHERE chat_id = ? AND thread_id = ? AND {which}
+        GROUP BY model, cost IS NULL ORDER BY min(id)
+    """  # noqa: S608  # no foreign text
+    return [Spent(*row) for row in connection.execute(query, (*key, *parameters))]
+
+
+def _pinned(connection: sqlite3.Connection, server: str) -> dict[str, str]:
+    rows = connection.execute("SELECT tool, digest FROM pin WHERE server = ?", (server,))
+    return {json.loads(tool): digest for tool, digest in rows}
+
+
+def _pin(connection: sqlite3.Connection, row: tuple[str, str, str]) -> None:
+    with transaction(connection):
+        connection.execute("INSERT OR REPLACE INTO pin VALUES (?, ?, ?)", row)
 
 
 def _clear(connection: sqlite3.Connection, key: tuple[int, int], finished: list[int]) -> None:

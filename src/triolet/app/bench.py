@@ -1,0 +1,59 @@
+"""What a bot's answers are made with: its models, and its tools, put together from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import attrs
+
+from triolet.app.agent import Agent
+from triolet.app.model import Model, Price
+from triolet.config import ModelSettings, Settings
+from triolet.core.events import UsageReported
+from triolet.core.ports import Provider, Tool, Toolbox
+from triolet.providers import open_provider
+from triolet.providers.prices import price_of
+from triolet.tools import ToolLimits, open_builtin
+
+
+@attrs.frozen
+class Bench:
+    """``own`` tools, and what is in the ``boxes`` now; of two with one name, the first is the one that is called."""
+
+    own: Sequence[Tool] = ()
+    boxes: Sequence[Toolbox] = ()
+
+    def tools(self) -> Sequence[Tool]:
+        every = [*self.own, *(tool for box in self.boxes for tool in box.tools())]
+        return list({tool.spec.name: tool for tool in reversed(every)}.values())[::-1]
+
+
+def open_bench(settings: Settings, own: Sequence[Tool] = (), boxes: Sequence[Toolbox] = ()) -> Bench:
+    return Bench([*own, *open_builtin(settings.tools.enabled)], boxes)
+
+
+@asynccontextmanager
+async def open_providers(settings: ModelSettings) -> AsyncIterator[list[Provider]]:
+    """Those of ``settings.models()``, one each; leaving it closes their connections."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(open_provider(model)) for model in settings.models()]
+
+
+def price_list(settings: ModelSettings) -> Price:
+    """What the models of the settings cost; the prices of a ``base_url`` of one's own are nobody's to know."""
+    official = {model.name: model.provider for model in settings.models() if not model.base_url}
+
+    def price(model: str, usage: UsageReported) -> float | None:
+        return price_of(official[model], model, usage) if model in official else None
+
+    return price
+
+
+def open_agent(settings: Settings, providers: Sequence[Provider], bench: Toolbox) -> Agent:
+    """``providers`` are those of ``settings.model.models()``, one each."""
+    models = list(zip(providers, settings.model.models(), strict=True))
+    limits = ToolLimits(
+        seconds=settings.tools.timeout, output=settings.tools.max_output, calls=settings.tools.max_calls
+    )
+    return Agent(Model(models, settings.streaming.hide_tags), bench, limits, settings.model.max_rounds)

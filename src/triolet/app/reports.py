@@ -1,0 +1,34 @@
+"""What a chat's answers took: told at once, whatever is being answered meanwhile."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from triolet.core.calls import Place
+from triolet.core.ports import Store
+from triolet.core.text import FormattedText
+from triolet.core.usage import render_usage
+from triolet.errors import StartError
+from triolet.transports import Screen
+
+log = structlog.get_logger()
+
+_DAY = 86_400.0
+
+
+async def tell_usage(store: Store, screen: Screen, place: Place, update_id: int) -> None:
+    """Tell it in the chat that asked for it; today is that of UTC."""
+    key, today = place.key, time.time() // _DAY * _DAY
+    try:
+        text = render_usage(
+            last=await store.last_spending(key),
+            today=await store.spending(key, since=today),
+            ever=await store.spending(key, since=0.0),
+        )
+        await store.finish([update_id])
+    except StartError as error:
+        log.error("report.impossible", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
+        text = "⚠ Nobody knows: the bot's database cannot be used now."
+    screen.notify(place, FormattedText(text))
