@@ -72,6 +72,7 @@ SHIELDS: Final = {
 BROAD: Final = {
     "app/turn.py:run_turn": "a mistake of ours ends one turn, visibly, and no other",
     "app/turn.py:_commit": "whatever fails in the store, the answer is delivered and the other chats go on",
+    "observe/turns.py:_attend": "a failing observer is dropped, and breaks nothing",
 }
 COMPUTED: Final = {
     "net/network.py:_mapped": "the classes of a table, all of them the libraries' and Trio's own Exceptions",

@@ -51,8 +51,23 @@ def test_documented_defaults_read_as_the_defaults(tmp_path: Path) -> None:
 def test_first_configuration_works(tmp_path: Path) -> None:
     [first] = [block for block in blocks("toml") if "your numeric user id" in block]
     (tmp_path / "triolet.toml").write_text(first, encoding="utf-8")
-    environ = {"TELEGRAM_BOT_TOKEN": "1:TEST", "OPENAI_API_KEY": "key"}
+    environ = {"TELEGRAM_BOT_TOKEN": "1:TEST", "ANTHROPIC_API_KEY": "key"}
     assert load(tmp_path / "triolet.toml", environ=environ).access.allow == (1001,)
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_configurations_work(tmp_path: Path, block: str) -> None:
+    (tmp_path / "triolet.toml").write_text(block, encoding="utf-8")
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", documented_defaults() + block), "key")
+    load(tmp_path / "triolet.toml", environ=environ | {"TELEGRAM_BOT_TOKEN": "1:TEST"})
+
+
+def test_functions_of_one_s_own_are_tools() -> None:
+    [program] = blocks("python")
+    names: dict[str, Any] = {"__name__": "program"}
+    exec(compile(program, "README.md", "exec"), names)  # noqa: S102  # our own text
+    assert names["temperature"].spec.parameters["properties"]["room"]["description"] == "Such as kitchen."
+    assert (names["temperature"].has_effects, names["open_window"].has_effects) == (False, True)
 
 
 def test_commands_are_the_programs() -> None:

@@ -20,8 +20,10 @@ from triolet.errors import ConfigError, ExitCode, StartError
 if TYPE_CHECKING:
     from triolet.config import Settings
 
+PROVIDERS = "anthropic, openai-responses, openai-chat, local or scripted"
+
 Config = Annotated[Path | None, Parameter(help="The configuration file; triolet.toml if there is one.")]
-ProviderName = Annotated[str | None, Parameter(help="Instead of model.provider: openai-chat or scripted.")]
+ProviderName = Annotated[str | None, Parameter(help=f"Instead of model.provider: {PROVIDERS}.")]
 Model = Annotated[str | None, Parameter(help="Instead of model.name.")]
 BaseUrl = Annotated[str | None, Parameter(help="Instead of model.base_url, e.g. http://127.0.0.1:8080/v1.")]
 Verbose = Annotated[bool, Parameter(negative="", help="Log what is ignored, too.")]
@@ -195,5 +197,5 @@ def _model_overrides(provider: str | None, model: str | None, base_url: str | No
 def _configure_logging(settings: Settings, *, verbose: bool = False, quiet: bool = False) -> None:
     from triolet.observe import log  # noqa: PLC0415  # see above
 
-    secrets = [settings.telegram.token.reveal(), settings.model.api_key.reveal()]
+    secrets = [secret.reveal() for secret in settings.secrets()]
     log.configure(secrets=secrets, level="debug" if verbose else "warning" if quiet else "info")

@@ -12,9 +12,11 @@ from triolet.app.conversation import CONTINUE
 from triolet.app.model import CONTINUATION_PAUSE, CONTINUATIONS, GO_ON
 from triolet.config import FallbackSettings, StreamingSettings
 from triolet.core.breaker import MAX_FAILURES, REST
+from triolet.core.conversation import OpaquePart
+from triolet.core.events import BlockCompleted
 from triolet.core.ports import ModelRequest
 from triolet.errors import ContextTooLong, ProviderError, ProviderRejected, ProviderUnavailable
-from triolet.providers.scripted import Cut, End, Fail, Hang, Pause, Say, Script, ScriptedProvider, Step
+from triolet.providers.scripted import Cut, End, Fail, Hang, Pause, Say, Script, ScriptedProvider, Step, events
 
 DOWN = Fail(ProviderUnavailable("the provider cannot answer now (503)"))
 GOOD: list[Step] = [Say.text("All is well."), End()]
@@ -299,3 +301,50 @@ async def test_stopped_answer_needs_no_button(autojump_clock: object) -> None:
         scene.server.say(ADA, "/stop")
         await scene.wait_answers()
         assert buttons(scene) == []
+
+
+# What only the model itself understands
+
+
+class _Thinking(ScriptedProvider):
+    """Every round of it has a block that must come back."""
+
+    def __init__(self, *answers: list[Step]) -> None:
+        super().__init__(in_turn(*([events(BlockCompleted(BLOCK)), *answer] for answer in answers)))
+
+    def blocks(self) -> list[int]:
+        """How many each request had."""
+        return [
+            sum(part == BLOCK for message in request.messages for part in message.parts) for request in self.requests
+        ]
+
+
+BLOCK = OpaquePart("scripted", {"signature": "x"})
+SEARCH: list[Step] = [Say.tool_call("search", "{}"), End("tool_calls")]
+
+
+async def test_blocks_come_back_within_an_answer(autojump_clock: object) -> None:
+    model = _Thinking(SEARCH, SEARCH, GOOD)
+    async with open_scene(providers=[model], tools=[slow_tool("search")]) as scene:
+        assert await scene.ask() == "All is well."
+        assert model.blocks() == [0, 1, 2]
+
+
+async def test_another_model_gets_no_blocks_of_the_first(autojump_clock: object) -> None:
+    models = [_Thinking(SEARCH, [DOWN]), _Thinking(GOOD)]
+    settings = scene_settings(fallback=FALLBACK[:1])
+    async with open_scene(providers=models, tools=[slow_tool("search")], settings=settings) as scene:
+        assert await scene.ask() == "All is well."
+        assert [model.blocks() for model in models] == [[0, 1], [0]]
+
+
+async def test_blocks_are_left_out_when_less_of_the_history_goes_with_them(autojump_clock: object) -> None:
+    too_long = Fail(ContextTooLong("long", status=400))
+    model = _Thinking([Say.text("word " * 1000), End()], SEARCH, [too_long], GOOD)
+    async with open_scene(providers=[model], tools=[slow_tool("search")]) as scene:
+        await scene.ask()
+        scene.server.say(ADA, "And?")
+        await rest(20)
+        assert scene.bot_messages()[-1] == "All is well."
+        assert [len(request.messages) for request in model.requests] == [1, 3, 5, 3]
+        assert model.blocks() == [0, 0, 1, 0]

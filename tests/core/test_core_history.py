@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.core.conversation import Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
-from triolet.core.history import TokenEstimate, fit, length, turns
+from triolet.core.conversation import Ending, Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.history import TokenEstimate, fit, length, turns, without_blocks
 
 ONE = TokenEstimate(1.0)
 
@@ -136,6 +136,12 @@ def test_length_is_what_a_model_reads() -> None:
     )
     assert length(message) == 2 + (3 + 7) + 4
     assert TokenEstimate(1.0).tokens([message]) == 16 + 8
+
+
+def test_without_blocks() -> None:
+    call = ToolCallPart("id", "abc")
+    message = Message("assistant", (OpaquePart("d", {}), TextPart("ab"), call), Ending.LENGTH)
+    assert without_blocks(message) == Message("assistant", (TextPart("ab"), call), Ending.LENGTH)
 
 
 def test_tokens_of_messages() -> None:

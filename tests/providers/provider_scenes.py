@@ -130,7 +130,7 @@ def _write(event: TurnEvent) -> bytes:
     if isinstance(event, TextDelta):
         return wire.say(event.text).data
     if isinstance(event, ReasoningDelta):
-        return wire.chunk({"reasoning_content": event.text}).data
+        return wire.chunk({"reasoning": event.text}).data
     if isinstance(event, ToolCallDelta):
         function = {"name": event.name, "arguments": event.arguments}
         return wire.chunk({"tool_calls": [{"index": event.index, "id": event.call_id, "function": function}]}).data

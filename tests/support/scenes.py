@@ -7,10 +7,11 @@ are in flight. Times in a scene begin at 0.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -30,6 +31,7 @@ from triolet.config import (
 )
 from triolet.core.ports import ModelRequest, Provider, Tool
 from triolet.emulator import Delay, EmulatedTelegram, JournalEntry, Limits, TelegramServer, open_telegram_server
+from triolet.observe.turns import Observer
 from triolet.providers.scripted import End, Pause, Say, Script, ScriptedProvider, Step, constant
 from triolet.store import run_inline
 from triolet.tools import tool
@@ -188,6 +190,7 @@ async def open_scene(
     limits: Limits | None = None,
     providers: Sequence[Provider] = (),
     tools: Sequence[Tool] = (),
+    observers: Mapping[str, Observer] = MappingProxyType({}),
     string_draft_ids: bool = True,
     telegram: EmulatedTelegram | None = None,
 ) -> AsyncIterator[Scene]:
@@ -201,7 +204,14 @@ async def open_scene(
     shutdown = trio.Event()
     with trio.fail_after(100_000):
         async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:
-            serve = partial(serve_bot, executor=run_inline, connect=server.connect, tools=tools, shutdown=shutdown)
+            serve = partial(
+                serve_bot,
+                executor=run_inline,
+                connect=server.connect,
+                tools=tools,
+                observers=observers,
+                shutdown=shutdown,
+            )
             await nursery.start(serve, settings or scene_settings(), providers or [scripted])
             yield Scene(server, scripted, shutdown)
             shutdown.set()

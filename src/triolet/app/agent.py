@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
-from triolet.app.model import Emit, Model, Question
+from triolet.app.model import Emit, Model, Question, Thread
 from triolet.core.conversation import Message, ToolCallPart
 from triolet.core.events import RoundEnded
 from triolet.core.ports import Toolbox
@@ -39,14 +39,16 @@ class Agent:
             ProviderError: no answer, or no more of it.
         """
         said = list(messages)
+        # The same tools in every round: a model's thoughts are bound to what it was told before.
+        tools = self.toolbox.tools()
+        specs, thread = [tool.spec for tool in tools], Thread()
         for number in range(1, self.max_rounds + 1):
-            tools = self.toolbox.tools()
-            specs = [tool.spec for tool in tools]
-            answer = await self.model.ask(Question(said, specs, may_call=number < self.max_rounds), emit)
+            may_call = number < self.max_rounds
+            answer = await self.model.ask(Question(said, specs, may_call, thread), emit)
             if not answer.wants_tools:
                 return
             message = answer.message()
-            if number < self.max_rounds:
+            if may_call:
                 emit((RoundEnded(message),))
                 results = await run_calls(message.calls, tools, limits=self.limits, approve=approve, emit=emit)
                 said += [message, Message("tool", results)]

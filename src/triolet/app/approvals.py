@@ -17,7 +17,6 @@ from triolet.app.model import Emit
 from triolet.core.buttons import Button, Buttons
 from triolet.core.conversation import ConversationKey, ToolCallPart
 from triolet.core.events import ApprovalAsked, ApprovalEnded, Verdict
-from triolet.core.syntax import clean
 
 LONGEST_ARGUMENTS = 1000
 """Characters of a call's arguments that a question shows: of longer ones the beginning and the end."""
@@ -75,10 +74,14 @@ class Approvals:
 
 def question(call: ToolCallPart) -> str:
     """What a person reads: the tool, and exactly what it would be called with."""
-    given = call.input
-    # As JSON, so that no value can pass for another line.
-    lines = [f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in (given or {}).items()]
-    return f"🔐 May I use {call.name}?\n{_shortened(clean(chr(10).join(lines)))}".rstrip()
+    # As JSON, so that no value can pass for another line, or hide what it is.
+    given = {name: json.dumps(value, ensure_ascii=False) for name, value in (call.input or {}).items()}
+    lines = [f"{_escaped(name)}: {_escaped(value)}" for name, value in given.items()]
+    return f"🔐 May I use {call.name}?\n{_shortened(chr(10).join(lines))}".rstrip()
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode-escape").decode() for char in text)
 
 
 def _shortened(text: str) -> str:

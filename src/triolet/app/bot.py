@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import attrs
 import structlog
@@ -26,6 +27,7 @@ from triolet.errors import (
     Unauthorized,
 )
 from triolet.net.network import Connect, connect_tcp
+from triolet.observe.turns import Observer, Sill
 from triolet.store import open_store
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.outbox import Outbox, open_outbox
@@ -46,18 +48,32 @@ class _House:
     polls: BotApi
     calls: BotApi
     outbox: Outbox
+    sill: Sill
 
 
 @asynccontextmanager
-async def _open_house(settings: Settings, connect: Connect, executor: Executor) -> AsyncIterator[_House]:
+async def _open_house(
+    settings: Settings, connect: Connect, executor: Executor, observers: Mapping[str, Observer]
+) -> AsyncIterator[_House]:
     telegram = settings.telegram
     async with (
         open_store(settings.store.path, executor=executor) as store,
         open_bot_api(telegram.api_base, telegram.token, connect=connect) as polls,
         open_bot_api(telegram.api_base, telegram.token, connect=connect) as calls,
         open_outbox(calls) as outbox,
+        _open_sill(observers) as sill,
     ):
-        yield _House(store, polls, calls, outbox)
+        yield _House(store, polls, calls, outbox, sill)
+
+
+@asynccontextmanager
+async def _open_sill(observers: Mapping[str, Observer]) -> AsyncIterator[Sill]:
+    sill = Sill(observers)
+    async with trio.open_nursery() as nursery:
+        for watcher in sill.watchers():
+            nursery.start_soon(watcher)
+        yield sill
+        nursery.cancel_scope.cancel(reason="there is nothing left to see")
 
 
 async def serve_bot(
@@ -67,12 +83,14 @@ async def serve_bot(
     executor: Executor,
     connect: Connect = connect_tcp,
     tools: Sequence[Tool] = (),
+    observers: Mapping[str, Observer] = MappingProxyType({}),
     shutdown: trio.Event,
     task_status: trio.TaskStatus[BotIdentity] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until ``shutdown`` is set or the caller cancels; reports the bot's identity when it is ready.
 
     ``providers`` are those of ``settings.model.models()``, one each; ``tools`` are there beside those of the settings.
+    ``observers`` look on at every turn, see `observe.turns`.
     A shutdown commits what every answer has so far and gives its delivery `DRAIN_SECONDS`.
 
     Raises:
@@ -80,7 +98,7 @@ async def serve_bot(
     """
     problem: StartError | None = None
     try:
-        async with _open_house(settings, connect, executor) as house:
+        async with _open_house(settings, connect, executor, observers) as house:
             bot = await _introduce(house.calls)
             bench = open_bench(settings, tools)
             services = _services(settings, providers, house, bench)
@@ -139,6 +157,7 @@ def _services(settings: Settings, providers: Sequence[Provider], house: _House, 
     return Services(
         agent=open_agent(settings, providers, bench),
         store=house.store,
+        sill=house.sill,
         owner=next(iter(settings.access.allow), None),
         screen=TelegramScreen(house.outbox, settings.streaming),
         turns=trio.CapacityLimiter(settings.limits.max_turns),

@@ -30,6 +30,7 @@ from triolet.core.text import FormattedText
 from triolet.core.transcript import Transcript
 from triolet.core.usage import Tally, render_footer
 from triolet.errors import StartError
+from triolet.observe.turns import Sill
 from triolet.transports import Screen, Transport
 
 log = structlog.get_logger()
@@ -79,6 +80,7 @@ class Services:
     hide_tags: tuple[str, ...] = ()
     footer: bool = False
     price: Price = lambda model, usage: None
+    sill: Sill = attrs.Factory(lambda: Sill({}))
     owner: int | None = None
     buttons: Buttons = attrs.Factory(lambda: Buttons(partial(secrets.token_urlsafe, 12)))
 
@@ -171,6 +173,7 @@ class Conversation:
             Transcript(tags),
             offer=partial(self._offer, question, transport),
             footer=self._footer,
+            watch=self._services.sill.watch(self._key),
         )
         asked = Message.of("user", question.text)
 

@@ -24,7 +24,7 @@ from triolet.config import ModelSettings
 from triolet.core.breaker import Breaker
 from triolet.core.conversation import Message
 from triolet.core.events import Batch, RoundStarted, TurnBatch, UsageReported
-from triolet.core.history import TokenEstimate, fit, length
+from triolet.core.history import TokenEstimate, fit, length, without_blocks
 from triolet.core.ports import ModelRequest, Provider, ToolSpec
 from triolet.core.rounds import Round
 from triolet.core.seam import Seam
@@ -48,6 +48,14 @@ Price: TypeAlias = Callable[[str, UsageReported], float | None]
 """What a round of a model, by its name, costs in US dollars; None if nobody knows."""
 
 
+@attrs.define
+class Thread:
+    """What the rounds of one answer have in common: the model of the last one, and the first message that it knew."""
+
+    model: str = ""
+    start: int = 0
+
+
 @attrs.frozen
 class Question:
     """What a round is asked: the conversation so far, and the tools."""
@@ -55,6 +63,7 @@ class Question:
     messages: Sequence[Message]
     tools: Sequence[ToolSpec] = ()
     may_call: bool = True
+    thread: Thread = attrs.Factory(Thread)
 
 
 class _Candidate:
@@ -71,7 +80,7 @@ class _Candidate:
         """Ask with as much history as fits; once more with half of it if the provider says that it is too long."""
         request = self._request(question, self._context_tokens)
         try:
-            await self.provider.stream(request, self._learning(request, emit))
+            await self._stream(question, request, emit)
         except ContextTooLong:  # raised before anything is said
             # The model holds less than it was said to: halve what it refused, and come closer from request to request.
             refused = self._estimate.tokens(request.messages, request.system_prompt)
@@ -79,11 +88,20 @@ class _Candidate:
             shorter = self._request(question, refused // 2)
             if len(shorter.messages) == len(request.messages):
                 raise ProviderError("the message is too long for the model; send less, or /new") from None
-            await self.provider.stream(shorter, self._learning(shorter, emit))
+            await self._stream(question, shorter, emit)
+
+    async def _stream(self, question: Question, request: ModelRequest, emit: Callable[[Batch], None]) -> None:
+        await self.provider.stream(request, self._learning(request, emit))
+        question.thread.model = self.settings.name
+        question.thread.start = len(question.messages) - len(request.messages)
 
     def _request(self, question: Question, context_tokens: int) -> ModelRequest:
         prompt = self.settings.system_prompt
         kept = fit(question.messages, context_tokens=context_tokens, system_prompt=prompt, estimate=self._estimate)
+        thread = Thread(self.settings.name, len(question.messages) - len(kept))
+        if question.thread.model and thread != question.thread:
+            # A model's blocks are bound to that model, and to all that it had read before.
+            kept = [without_blocks(message) for message in kept]
         return ModelRequest(kept, prompt, self.settings.max_tokens, question.tools, question.may_call)
 
     def _learning(self, request: ModelRequest, emit: Callable[[Batch], None]) -> Callable[[Batch], None]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Final
 
 import attrs
 import structlog
@@ -12,24 +15,34 @@ import trio
 from triolet.app.bench import open_providers
 from triolet.app.bot import serve_bot
 from triolet.config import Settings
-from triolet.core.ports import Provider
+from triolet.core.ports import Tool
 from triolet.core.updates import BotIdentity
+from triolet.observe.turns import Observer, log_latency
 from triolet.store import ThreadExecutor
 
 log = structlog.get_logger()
 
+LATENCY: Final[Mapping[str, Observer]] = MappingProxyType({"latency": log_latency})
 
-async def run_service(settings: Settings) -> None:
+
+async def run_service(
+    settings: Settings, *, tools: Sequence[Tool] = (), observers: Mapping[str, Observer] = LATENCY
+) -> None:
     """Serve until SIGTERM or SIGINT, then end in order; a second signal, or one before the bot is ready, ends at once.
+
+    ``tools`` and ``observers`` are as for `serve_bot`; by default one observer logs how long answers take.
 
     Raises:
         StartError: the bot cannot be served.
     """
-    shutdown = trio.Event()
+    shutdown, executor = trio.Event(), ThreadExecutor()
     async with open_providers(settings.model) as providers, trio.open_nursery() as nursery:
         everything = nursery.cancel_scope
+        serve = partial(
+            serve_bot, settings, providers, executor=executor, tools=tools, observers=observers, shutdown=shutdown
+        )
         signals = await nursery.start(_obey_signals, shutdown, everything)
-        await nursery.start(_serve, settings, providers, shutdown, everything)
+        await nursery.start(_serve, serve, everything)
         signals.in_order = True
 
 
@@ -41,14 +54,9 @@ class _Obedience:
 
 
 async def _serve(
-    settings: Settings,
-    providers: Sequence[Provider],
-    shutdown: trio.Event,
-    everything: trio.CancelScope,
-    *,
-    task_status: trio.TaskStatus[BotIdentity],
+    serve: Callable[..., Awaitable[None]], everything: trio.CancelScope, *, task_status: trio.TaskStatus[BotIdentity]
 ) -> None:
-    await serve_bot(settings, providers, executor=ThreadExecutor(), shutdown=shutdown, task_status=task_status)
+    await serve(task_status=task_status)
     everything.cancel(reason="served")
 
 

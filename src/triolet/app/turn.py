@@ -28,6 +28,7 @@ from triolet.core.events import TurnBatch
 from triolet.core.transcript import Transcript
 from triolet.core.usage import Tally
 from triolet.errors import ProviderError, StartError
+from triolet.observe.turns import TurnWatch
 from triolet.transports import Transport
 from triolet.transports.latest import Latest
 
@@ -57,6 +58,7 @@ class Turn:
     """The buttons under an answer that ended so."""
     footer: Callable[[Tally], str] = lambda tally: ""
     """A last line under every answer."""
+    watch: TurnWatch | None = None
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
     ending: Ending | None = None
     detail: str = ""
@@ -66,6 +68,9 @@ class Turn:
         self.coalescer.receive(batch)
         self.transcript.receive(batch)
         self.tally.receive(batch)
+        if self.watch is not None and self.watch.is_watched:
+            frame = self.coalescer.take_frame()
+            self.watch.grew(frame.texts, frame.text, trio.current_time())
 
     def stop(self, ending: Ending, detail: str = "") -> None:
         """Stop, if the turn has not ended yet."""
@@ -139,6 +144,9 @@ async def _commit(turn: Turn, record: Record) -> None:
     except Exception:  # a mistake of ours: the turn is recorded all the same, or it would come again at every start
         log.exception("turn.not_shown")
         turn.transport.commit(Frame("", turn.coalescer.revision), mark_of(Ending.FAILED, INTERNAL, answered=True))
+    if turn.watch is not None:
+        frame = turn.coalescer.finish()
+        turn.watch.ended(ending, frame.texts, frame.text, trio.current_time())
     try:
         await record(turn)
     except StartError as problem:  # the answer is on its way all the same, and the other chats go on

@@ -4,10 +4,15 @@ Nothing here awaits, reads a clock, opens a socket or logs: time comes in as ``n
 clock), absolute deadlines go out. The benches, from what comes in to what goes out::
 
     conversation  events  ports                     the values that all rooms share, and the Protocols they meet at
-    sse  openai_chat  history                       a model's API: bytes to events, and messages to a request
+    sse  wire  history                              a model's API: bytes to events, and messages to a request
+    openai_chat  openai_responses                   ... in OpenAI's two dialects
+    anthropic_messages  anthropic_request           ... and in Anthropic's
+    breaker  seam  rounds                           a model that fails, what is left of its answer, and what it said
     updates  commands  buttons                      what people do: messages, commands, presses
 
     coalescer  hidden  ending                       an answer's text: what of it may be seen, and how it ends
+    transcript  usage                               what a turn leaves behind: its messages, and what they took
+    sights  sentences                               what those see who look on
     text  content                                   what a message shows, and how Telegram counts it
     syntax  paper  columns  writer  rich  markdown  Markdown, as entities or as the HTML of a rich message
     tail  forms  cutting  saw  layout               a half-written answer as messages: sealed parts, and a live one

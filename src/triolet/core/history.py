@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from triolet.core.conversation import Message, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.conversation import Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
 
 _PER_MESSAGE = 4  # tokens of framing that every dialect spends on a message
 
@@ -30,6 +30,11 @@ def length(message: Message) -> int:
         elif isinstance(part, ToolResultPart):
             total += len(part.content)
     return total
+
+
+def without_blocks(message: Message) -> Message:
+    """The message without what only a dialect understands."""
+    return attrs.evolve(message, parts=tuple(part for part in message.parts if not isinstance(part, OpaquePart)))
 
 
 @attrs.frozen

@@ -1,26 +1,33 @@
 """Chat Completions on the wire: server-sent events in, stream events out, and a request's body.
 
-Source: OpenAI's API reference, "Chat Completions", object ``chat.completion.chunk``. Compatible servers leave
-fields out and add their own, so every field has a default and unknown ones are ignored. Rules:
+Source: OpenAI's API reference, "Chat Completions", objects ``chat.completion.chunk`` and ``chat.completion``, and what
+the servers that imitate it send. Rules beside those of `core.wire`:
 
 1. The answer is the choice with index 0; nobody asks for more than one.
 2. ``finish_reason`` is the terminal event; ``[DONE]`` only ends the transport, and some servers omit it.
 3. ``usage`` comes in a chunk of its own after the finish, if asked for by ``stream_options``. Nothing else counts
    after the finish, and nothing at all after ``[DONE]``: no text may follow the event that says "all".
-4. Some servers report an error inside the stream as ``{"error": {...}}``.
-5. ``null`` is the same as a field left out.
+4. Some servers report an error inside the stream as ``{"error": {...}}``, some by the name of the server-sent event,
+   some as a reason to finish: then the answer is cut, whatever else the chunk says.
+5. A call has no place that can be relied upon: some servers leave ``index`` out, some send 0 for each. So another id
+   is another call, and so is a name where there is no index; the numbers that we give are our own.
+6. Some servers refuse the next round unless they get back what they said with a call: Gemini its ``extra_content``,
+   DeepSeek and Kimi the ``reasoning_content``. Both are kept as they came, in the order of their arrival. OpenRouter's
+   ``reasoning_details`` are not: it does without.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import attrs
 import msgspec
 
-from triolet.core.conversation import Message
+from triolet.core.conversation import Message, OpaquePart, ToolResultPart
 from triolet.core.events import (
+    Batch,
+    BlockCompleted,
     Finished,
     FinishReason,
     ReasoningDelta,
@@ -29,37 +36,67 @@ from triolet.core.events import (
     ToolCallDelta,
     UsageReported,
 )
+from triolet.core.ports import ModelRequest, ToolSpec
 from triolet.core.sse import ServerSentEvent
-from triolet.core.wire import WireDecoder, broken_off, decode_json, sendable
+from triolet.core.wire import (
+    WireDecoder,
+    arguments_text,
+    broken_off,
+    decode_json,
+    json_text,
+    paired,
+    result_text,
+    sendable,
+    whole_batch,
+)
+from triolet.errors import RemoteProtocolError
+
+DIALECT = "openai-chat"
 
 
 class _Function(msgspec.Struct):
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None
 
 
 class _ToolCall(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
+    extra_content: dict[str, Any] | None = None
+
+
+class _Text(msgspec.Struct):
+    text: str | None = None
+
+
+class _Part(msgspec.Struct):
+    """A piece of a content that is a list, as Mistral sends it."""
+
+    text: str | None = None
+    thinking: str | list[_Text] | None = None
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    content: str | list[_Part] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
 
 
 class _Choice(msgspec.Struct):
     index: int | None = None
     delta: _Delta | None = None
+    message: _Delta | None = None
     finish_reason: str | None = None
+    error: Any = None
 
 
 class _PromptDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _Usage(msgspec.Struct):
@@ -72,6 +109,8 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: Any = None
+    kind: Any = msgspec.field(default=None, name="object")
+    message: Any = None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
@@ -83,62 +122,208 @@ _FINISH: dict[str, FinishReason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
+_BROKEN = frozenset({"error", "abort", "insufficient_system_resource"})
+"""Reasons to finish that mean a cut: OpenRouter's, vLLM's, DeepSeek's."""
 
 
 class OpenAIChatDecoder(WireDecoder):
     """Source and rules: above."""
 
-    def _receive(self, event: ServerSentEvent) -> list[StreamEvent]:
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls = _Calls()
+        self._reasoning: list[str] = []
+        """What came as ``reasoning_content``, which may have been empty."""
+
+    def _receive(self, event: ServerSentEvent) -> Iterator[StreamEvent]:
         if event.data == "[DONE]":
             self.done = True
-        return [] if self.done else self._events(event.data)
-
-    def _events(self, data: str) -> list[StreamEvent]:
-        chunk = decode_json(_CHUNK, data)
+            return
+        chunk = decode_json(_CHUNK, event.data)
         if chunk.error is not None:
             raise broken_off(chunk.error)
-        events = [event for choice in chunk.choices or () for event in self._choice(choice)]
+        if event.name == "error" or chunk.kind == "error":
+            raise broken_off(chunk.message)
+        for choice in chunk.choices or ():
+            if not (choice.index or self.finished):
+                yield from self._choice(choice, choice.delta, choice.finish_reason)
         if chunk.usage is not None:
-            events.append(_usage(chunk.usage))
-        return events
+            yield _usage(chunk.usage)
 
-    def _choice(self, choice: _Choice) -> list[StreamEvent]:
-        if choice.index or self.finished:
-            return []
-        events = _delta(choice.delta) if choice.delta is not None else []
-        if choice.finish_reason:
+    def _choice(self, choice: _Choice, said: _Delta | None, reason: str | None) -> Iterator[StreamEvent]:
+        if said is not None:
+            yield from self._delta(said)
+        if reason in _BROKEN:
+            raise broken_off(choice.error or reason)
+        if reason:
+            if self._calls.count and self._reasoning:
+                yield BlockCompleted(OpaquePart(DIALECT, {"reasoning_content": "".join(self._reasoning)}))
             self.finished = True
-            events.append(Finished(_FINISH.get(choice.finish_reason, "other")))
-        return events
+            found = _FINISH.get(reason, "other")
+            yield Finished("tool_calls" if found == "stop" and self._calls.count else found)
+
+    def _delta(self, delta: _Delta) -> Iterator[StreamEvent]:
+        if delta.reasoning_content is not None:
+            self._reasoning.append(delta.reasoning_content)
+        thought, text = _split(delta.content)
+        if reasoning := (delta.reasoning_content or delta.reasoning or "") + thought:
+            yield ReasoningDelta(reasoning)
+        if text := text + (delta.refusal or ""):
+            yield TextDelta(text)
+        for call in delta.tool_calls or ():
+            yield from self._calls.receive(call)
+        if delta.function_call is not None:  # what calls were before there could be several
+            yield from self._calls.receive(_ToolCall(index=0, function=delta.function_call))
+
+    def answer(self, body: bytes) -> Iterator[StreamEvent]:
+        """What the whole body of an answer says that was not streamed."""
+        chunk = decode_json(_CHUNK, body)
+        if chunk.error is not None:
+            raise broken_off(chunk.error)
+        choice = next((choice for choice in chunk.choices or () if not choice.index), None)
+        if choice is None:
+            raise RemoteProtocolError("the provider sent an answer that holds none: it has no choice of index 0")
+        if chunk.usage is not None:
+            yield _usage(chunk.usage)
+        # Nothing can be missing from what came in one piece, even if no reason is given.
+        yield from self._choice(choice, choice.message, choice.finish_reason or "other")
 
 
-def _delta(delta: _Delta) -> list[StreamEvent]:
-    events: list[StreamEvent] = []
-    if reasoning := delta.reasoning_content or delta.reasoning:
-        events.append(ReasoningDelta(reasoning))
-    if text := (delta.content or "") + (delta.refusal or ""):
-        events.append(TextDelta(text))
-    events += [_tool_call(call) for call in delta.tool_calls or ()]
-    return events
+def decode_answer(body: bytes) -> Batch:
+    """The events of an answer that was not streamed, `Finished` included.
+
+    Raises:
+        ProviderUnavailable: the body reports an error.
+        RemoteProtocolError: it is no answer.
+    """
+    return whole_batch(OpenAIChatDecoder().answer(body))
 
 
-def _tool_call(call: _ToolCall) -> ToolCallDelta:
-    function = call.function or _Function()
-    return ToolCallDelta(call.index or 0, call.id or "", function.name or "", function.arguments or "")
+def _split(content: str | list[_Part] | None) -> tuple[str, str]:
+    """What of a content is thought, and what is text."""
+    if content is None or isinstance(content, str):
+        return "", content or ""
+    return "".join(_thought(part.thinking) for part in content), "".join(part.text or "" for part in content)
+
+
+def _thought(thinking: str | list[_Text] | None) -> str:
+    return thinking if isinstance(thinking, str) else "".join(piece.text or "" for piece in thinking or ())
 
 
 def _usage(usage: _Usage) -> UsageReported:
     details = usage.prompt_tokens_details or _PromptDetails()
-    return UsageReported(usage.prompt_tokens or 0, usage.completion_tokens or 0, details.cached_tokens or 0)
+    cached, written = details.cached_tokens or 0, details.cache_write_tokens or 0
+    return UsageReported(usage.prompt_tokens or 0, usage.completion_tokens or 0, cached, written)
 
 
-def render_messages(system_prompt: str, messages: Sequence[Message]) -> list[dict[str, str]]:
-    """The ``messages`` of a request, as the strictest servers want them: none without text, roles in turn.
+# Calls
 
-    Two of a user's in a row, because the first got no answer, become one.
+
+@attrs.define(eq=False)
+class _Call:
+    """A call that has begun: our number for it, and what is known of it."""
+
+    number: int
+    call_id: str = ""
+    name: str = ""
+
+
+class _Calls:
+    """Tells the calls of a round apart (rule 5)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._latest: dict[int | None, _Call] = {}
+        """By the server's index; that of None is the newest of all."""
+        self._known: dict[tuple[int | None, str], _Call] = {}
+
+    def receive(self, fragment: _ToolCall) -> Iterator[StreamEvent]:
+        function = fragment.function or _Function()
+        given = function.arguments
+        arguments = given if isinstance(given, str) else "" if given is None else json_text(given)
+        call = self._call(fragment.index, fragment.id or "", function.name or "")
+        call_id, name = "" if call.call_id else fragment.id or "", "" if call.name else function.name or ""
+        call.call_id, call.name = call.call_id or call_id, call.name or name
+        self._latest[fragment.index] = self._latest[None] = self._known[fragment.index, call.call_id] = call
+        yield ToolCallDelta(call.number, call_id, name, arguments)
+        if fragment.extra_content and call.call_id:
+            data = {"call_id": call.call_id, "extra_content": fragment.extra_content}
+            yield BlockCompleted(OpaquePart(DIALECT, data))
+
+    def _call(self, index: int | None, call_id: str, name: str) -> _Call:
+        """The call that a fragment belongs to; a new one if it is none of those before."""
+        if call_id and (index, call_id) in self._known:
+            return self._known[index, call_id]
+        call = self._latest.get(index)
+        if call is None or (call_id and call.call_id not in {"", call_id}) or (index is None and name and not call_id):
+            call = _Call(self.count)
+            self.count += 1
+        return call
+
+
+# Requests
+
+
+def render_request(request: ModelRequest) -> dict[str, Any]:
+    """The body of a request but for the model, its limits and ``stream``.
+
+    Messages are as the strictest servers want them: none without text, roles in turn, calls with their results.
     """
-    rendered = [{"role": "system", "content": sendable(system_prompt)}] if system_prompt else []
-    spoken = [message for message in messages if message.text]
-    for role, group in itertools.groupby(spoken, key=lambda message: message.role):
-        rendered.append({"role": role, "content": "\n\n".join(sendable(message.text) for message in group)})
+    prompt = [{"role": "system", "content": sendable(request.system_prompt)}] if request.system_prompt else []
+    body: dict[str, Any] = {"messages": prompt + _rendered(request.messages)}
+    if request.tools:
+        body["tools"] = [_tool(spec) for spec in request.tools]
+        if not request.may_call:
+            body["tool_choice"] = "none"
+    return body
+
+
+def render_messages(system_prompt: str, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """The ``messages`` of a request that has no tools."""
+    rendered: list[dict[str, Any]] = render_request(ModelRequest(messages, system_prompt))["messages"]
     return rendered
+
+
+def _rendered(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    rendered: list[dict[str, Any]] = []
+    for message in paired(messages):
+        if message.role == "tool":
+            rendered += [_result(part) for part in message.parts if isinstance(part, ToolResultPart)]
+        elif message.text or message.calls:
+            said = _said(message)
+            # Two of a user's in a row, because the first got no answer, become one.
+            if rendered and rendered[-1]["role"] == said["role"]:
+                texts = (rendered.pop()["content"], said["content"])
+                said["content"] = "\n\n".join(text for text in texts if text)
+            rendered.append(said)
+    return rendered
+
+
+def _result(result: ToolResultPart) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": sendable(result.call_id), "content": result_text(result)}
+
+
+def _said(message: Message) -> dict[str, Any]:
+    said: dict[str, Any] = {"role": message.role, "content": sendable(message.text) or None}
+    if not message.calls:
+        return said
+    kept = [part.data for part in message.parts if isinstance(part, OpaquePart) and part.dialect == DIALECT]
+    extras = {data["call_id"]: {"extra_content": data["extra_content"]} for data in kept if "extra_content" in data}
+    said["tool_calls"] = [
+        {
+            "id": sendable(call.call_id),
+            "type": "function",
+            "function": {"name": sendable(call.name), "arguments": arguments_text(call)},
+            **extras.get(call.call_id, {}),
+        }
+        for call in message.calls
+    ]
+    for data in kept:
+        if "reasoning_content" in data:
+            said["reasoning_content"] = data["reasoning_content"]
+    return said
+
+
+def _tool(spec: ToolSpec) -> dict[str, Any]:
+    function = {"name": spec.name, "description": sendable(spec.description), "parameters": dict(spec.parameters)}
+    return {"type": "function", "function": function}

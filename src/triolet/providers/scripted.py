@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeAlias
 
 import attrs
 import trio
 
+from triolet.core.conversation import Message, ToolResultPart
 from triolet.core.events import (
     Batch,
     Finished,
@@ -196,21 +198,37 @@ That was the guide; see [Trio's documentation](https://trio.readthedocs.io) for 
 
 GREETING = """\
 Hello! I am the scripted demo provider: no model, no network, only a script that speaks at the pace of a model. \
-Ask me for a story, or for the guide with its code and its table, and press a key while I talk: I stop at once, and \
-what I said so far stays."""
+Ask me for a story, for the guide with its code and its table, or for the time, which I have to look up; and press a \
+key while I talk: I stop at once, and what I said so far stays."""
 
 
 def demo_script(request: ModelRequest) -> Iterable[Step]:
-    """What the demo says: a story or a guide to whoever asks, an introduction, or an echo with the turn's number."""
+    """What the demo says: a story, a guide, the time, an introduction, or an echo with the turn's number."""
+    if request.messages and request.messages[-1].role == "tool":
+        return speak(_time_told(request.messages[-1]))
     asked = [message.text for message in request.messages if message.role == "user"]
     question = asked[-1] if asked else ""
     if "story" in question.lower():
         return speak(STORY)
     if "guide" in question.lower():
         return speak(GUIDE)
+    if "time" in question.lower() and any(tool.name == "current_time" for tool in request.tools):
+        return _look_up_the_time()
     if len(asked) == 1:
         return speak(GREETING)
     return speak(f"You said: {question.strip()[:2000]}\n\nThat was message {len(asked)} of this conversation.")
+
+
+def _look_up_the_time() -> Iterator[Step]:
+    yield from islice(speak("Let me look at the clock."), 12)
+    yield Say.reasoning("They want the time, and a model has no clock.")
+    yield Say.tool_call("current_time", '{"zone": "UTC"}')
+    yield End("tool_calls")
+
+
+def _time_told(message: Message) -> str:
+    results = [part for part in message.parts if isinstance(part, ToolResultPart)]
+    return f"The clock says: {results[0].content}."
 
 
 def constant(*steps: Step) -> Script:

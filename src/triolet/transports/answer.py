@@ -5,11 +5,9 @@ Both windows of an answer look at the same `GrowingAnswer`, so that a fallback g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from triolet.config import StreamingSettings
 from triolet.core.calls import Bubble, Keyboard, Place
-from triolet.core.coalescer import Frame, Prompt, Reasoning, Segment
+from triolet.core.coalescer import Frame, Prompt, Reasoning
 from triolet.core.content import blank, marked
 from triolet.core.events import Verdict
 from triolet.core.forms import FormatName
@@ -40,7 +38,7 @@ class GrowingAnswer:
 
     def take(self, frame: Frame) -> Content:
         """What the bubble shows of the answer as it stands. What is whole is committed on the way."""
-        self._finish_segments(frame.before)
+        self.finish_segments(frame)
         if frame.status and frame.is_blank:
             self._status_shown = True
             return self._as_taken(italic(frame.status))
@@ -68,7 +66,7 @@ class GrowingAnswer:
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         """Make what there is lasting, with the mark of how it ended; takes away what only was a sign of life."""
-        self._finish_segments(frame.before)
+        self.finish_segments(frame)
         if frame.reasoning:
             self._finish_segment(Reasoning(frame.reasoning))
         self._lay_out(quotation=False)
@@ -97,13 +95,14 @@ class GrowingAnswer:
         """Whether it may be one of the answer's: of a message on its way, nobody knows the id yet."""
         return any(bubble.shown_id in {None, message_id} for bubble in self._bubbles)
 
-    def _finish_segments(self, segments: Sequence[Segment]) -> None:
-        for number, segment in enumerate(segments):
+    def finish_segments(self, frame: Frame) -> None:
+        """Commit the segments that are whole: that needs no slot, and a question must not wait for one."""
+        for number, segment in enumerate(frame.before):
             if isinstance(segment, Prompt):
                 self._follow_prompt(segment)
             elif number >= self._segments:
                 self._finish_segment(segment)
-        self._segments = len(segments)
+        self._segments = len(frame.before)
 
     def _finish_segment(self, segment: str | Reasoning) -> None:
         self._lay_out(quotation=isinstance(segment, Reasoning))

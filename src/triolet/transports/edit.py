@@ -10,12 +10,14 @@ import trio
 
 from triolet.core.budget import Cost, Priority
 from triolet.core.calls import CAPABILITY_CODES, Call, Refused, message_call, typing_call
+from triolet.core.coalescer import Prompt
 from triolet.core.content import followed
 from triolet.core.pace import TypingPace
 from triolet.core.text import Content
 from triolet.telegram.outbox import Outbox
 from triolet.transports.answer import GrowingAnswer
 from triolet.transports.frames import Frames
+from triolet.transports.latest import Latest
 
 FIRST_CHARACTERS = 4
 """An edit-mode answer opens no message for less visible text than this: a message moves the chat, a frame does not."""
@@ -55,10 +57,14 @@ def _call(answer: GrowingAnswer, content: Content, cursor: str, button: str) -> 
     return message_call(answer.bubble, followed(content, cursor) if opened else content, keyboard=(("⏹", button),))
 
 
-async def run_typing_window(outbox: Outbox, answer: GrowingAnswer, typing: TypingPace) -> None:
-    """Only the typing sign, until nobody can see it: the answer is shown when it is whole."""
-    while await _type(outbox, answer, typing):  # noqa: ASYNC110  # by the clock, and nothing else
-        await trio.sleep_until(typing.due)
+async def run_typing_window(outbox: Outbox, answer: GrowingAnswer, typing: TypingPace, latest: Latest) -> None:
+    """Only the typing sign, until nobody can see it: the answer is shown when it is whole, or a person is asked."""
+    frame = latest.take_frame()
+    while trio.current_time() < typing.due or await _type(outbox, answer, typing):
+        await latest.wait_newer(frame, typing.due)
+        frame = latest.take_frame()
+        if any(isinstance(segment, Prompt) for segment in frame.before):
+            answer.finish_segments(frame)
 
 
 async def _type(outbox: Outbox, answer: GrowingAnswer, typing: TypingPace) -> bool:

@@ -52,6 +52,7 @@ class Frames:
         while trio.current_time() < until:
             self._notice_losses()
             frame = self._latest.take_frame()
+            self._answer.finish_segments(frame)
             if self._least and frame.is_blank and not frame.status:
                 self._pace.unchanged(frame.revision)
             command = self._pace.poll(trio.current_time(), frame.revision)

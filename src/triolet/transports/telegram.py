@@ -45,7 +45,7 @@ class TelegramTransport:
 
     async def run(self, latest: Latest) -> None:
         if not self._settings.enabled:
-            await run_typing_window(self._outbox, self._answer, TypingPace())
+            await run_typing_window(self._outbox, self._answer, TypingPace(), latest)
         elif not (self._place.private and self._settings.transport != "edit") or await self._run_drafts(latest):
             await self._run_edits(latest)
 
