@@ -15,9 +15,8 @@ from provider_scenes import Ear, listen, model_settings, question
 
 from triolet.config import ModelSettings
 from triolet.core.ports import Provider
-from triolet.errors import ConfigError
 from triolet.providers import open_provider
-from triolet.providers.opening import OpenedProvider, check_host, run_here
+from triolet.providers.opening import OpenedProvider, run_here
 from triolet.providers.scripted import ScriptedProvider, demo_script
 from triolet.store.executors import ThreadExecutor, run_inline
 
@@ -51,6 +50,7 @@ def imported(provider: str) -> list[set[str]]:
 
 def test_no_sdk_is_imported_before_it_is_needed() -> None:
     assert imported("openai-chat") == [set(), {"openai", "httpx2", "httpcore2"}]
+    assert imported("anthropic") == [set(), {"anthropic", "httpx2", "httpcore2"}]
     assert imported("scripted") == [set(), set()]
 
 
@@ -145,13 +145,3 @@ async def test_a_thread_may_open_it() -> None:
     ):
         await provider.warm_up()
         assert (await listen(provider)).text == "Hello."
-
-
-@pytest.mark.parametrize("url", ["", "http://a.test/v1", "http://127.0.0.1:80", "https://[::1]:1/v1", "http://1.2.3/"])
-def test_hosts_that_can_exist(url: str) -> None:
-    check_host(url)
-
-
-def test_a_host_that_cannot() -> None:
-    with pytest.raises(ConfigError, match=r"^model\.base_url: the host of 'http://1\.2\.3\.256' cannot exist: "):
-        check_host("http://1.2.3.256")

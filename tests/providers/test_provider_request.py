@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from model_server import done, finish, reply, say
+from model_server import done, finish, say
 from provider_scenes import Ear, Scene, model_settings, open_scene, open_tcp_scene
 
 from triolet.core.conversation import Ending, Message, OpaquePart, TextPart
@@ -74,23 +74,6 @@ async def test_openai_itself_takes_the_new_name_of_the_limit() -> None:
             assert other not in parameters
             host = str(provider._client.base_url)
             assert host == (f"{base_url}/" if base_url else "https://api.openai.com/v1/")
-
-
-async def test_the_settings_address_is_the_one_that_is_asked(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
-    """Not one from the SDK's own environment variables, nor by way of a proxy."""
-    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
-        monkeypatch.setenv(name, "canary")
-    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Custom: canary")
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.test/v1")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.test:3128")
-    async with open_scene() as scene:
-        await scene.ask(*reply("a"))
-        assert scene.server.requests[0].headers["host"] == "model.test"
-        assert "canary" not in str(scene.server.requests[0].headers)
-    async with OpenAIChatProvider(model_settings(base_url="")) as provider:
-        assert provider._client.base_url.host == "api.openai.com"
 
 
 def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:

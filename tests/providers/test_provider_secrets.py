@@ -88,18 +88,6 @@ async def test_text_with_the_key_is_the_model_s_own(autojump_clock: trio.testing
         assert (await scene.ask(*reply(CANARY))).text == CANARY
 
 
-@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "OPENAI_ADMIN_KEY"])
-async def test_without_a_key_none_is_sent(
-    variable: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
-    """Nor does one from the environment go to a server that it was not made for."""
-    monkeypatch.setenv(variable, CANARY)
-    async with open_scene(key="", api_key=Secret("")) as scene:
-        assert (await scene.ask(*reply("a"))).text == "a"
-        assert not scene.server.requests[0].with_key
-        assert CANARY not in str(scene.server.requests[0].headers)
-
-
 async def test_an_error_without_a_key_is_as_good(autojump_clock: trio.testing.MockClock) -> None:
     async with open_scene(key="", api_key=Secret("")) as scene:
         ear = Ear()

@@ -143,6 +143,15 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> No
         assert [request.connection for request in scene.server.requests] == [1, 2]
 
 
+async def test_no_connection_to_this_machine_is_kept(autojump_clock: trio.testing.MockClock) -> None:
+    """llama.cpp closes its own after an answer: the next round, which comes at once, would meet a closed one."""
+    for host in ("localhost", "127.0.0.1", "[::1]"):
+        async with open_scene(base_url=f"http://{host}:8080/v1") as scene:
+            await scene.ask(*reply("a"))
+            await scene.ask(*reply("a"))
+            assert [request.connection for request in scene.server.requests] == [1, 2]
+
+
 async def test_leaving_the_provider_closes_its_connections(autojump_clock: trio.testing.MockClock) -> None:
     async with open_scene() as scene:
         await scene.ask(*reply("a"))

@@ -399,11 +399,11 @@ def _is_schema(value: Any) -> bool:
 
 
 def _is_function(value: Any, schema: str) -> bool:
-    known = _is_object(value, {"name", "description", schema})
+    known = _is_object(value, {"name", schema}, {"description"}) and isinstance(value["name"], str)
     return (
         known
         and _TOOL_NAME.fullmatch(value["name"]) is not None
-        and isinstance(value["description"], str)
+        and isinstance(value.get("description", ""), str)
         and _is_schema(value[schema])
     )
 

@@ -18,7 +18,9 @@ from contextlib import asynccontextmanager
 from triolet.config import ModelSettings
 from triolet.core.ports import Executor, Provider
 from triolet.net.network import Connect, connect_tcp
-from triolet.providers.opening import OpenedProvider, check_host, run_here
+from triolet.providers.local import LocalProvider, find_weights
+from triolet.providers.opening import OpenedProvider, run_here
+from triolet.providers.prefill import takes_prefill
 from triolet.providers.scripted import ScriptedProvider, demo_script
 
 
@@ -27,14 +29,33 @@ def _scripted(_settings: ModelSettings, _connect: Connect) -> Provider:
 
 
 def _openai_chat(settings: ModelSettings, connect: Connect) -> Provider:
-    from triolet.providers.openai_chat import OpenAIChatProvider  # noqa: PLC0415  # seconds, as below
+    from triolet.providers.openai_chat import OpenAIChatProvider  # noqa: PLC0415  # an SDK: seconds
 
     return OpenAIChatProvider(settings, connect=connect)
+
+
+def _openai_responses(settings: ModelSettings, connect: Connect) -> Provider:
+    from triolet.providers.openai_responses import OpenAIResponsesProvider  # noqa: PLC0415
+
+    return OpenAIResponsesProvider(settings, connect=connect)
+
+
+def _anthropic(settings: ModelSettings, connect: Connect) -> Provider:
+    from triolet.providers.anthropic_messages import AnthropicProvider  # noqa: PLC0415
+
+    return AnthropicProvider(settings, connect=connect)
+
+
+def _local(settings: ModelSettings, connect: Connect) -> Provider:
+    return LocalProvider(settings, connect=connect)
 
 
 _PROVIDERS: dict[str, Callable[[ModelSettings, Connect], Provider]] = {
     "scripted": _scripted,
     "openai-chat": _openai_chat,
+    "openai-responses": _openai_responses,
+    "anthropic": _anthropic,
+    "local": _local,
 }
 
 
@@ -47,9 +68,11 @@ async def open_provider(
     Nothing of it is imported before it is needed, and then by the executor.
 
     Raises:
-        ConfigError: no host can have the name of ``settings.base_url``.
+        ConfigError: the local model is not installed.
     """
-    check_host(settings.base_url)
+    if settings.provider == "local":
+        find_weights()
     open_now = _PROVIDERS[settings.provider]
-    async with OpenedProvider(lambda: open_now(settings, connect), prefills=False, executor=executor) as provider:
+    prefills = open_now is _anthropic and takes_prefill(settings.name)
+    async with OpenedProvider(lambda: open_now(settings, connect), prefills=prefills, executor=executor) as provider:
         yield provider

@@ -5,30 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import openai
 
 from triolet.config import ModelSettings
-from triolet.core.events import Batch, Finished, TextDelta
-from triolet.core.openai_chat import OpenAIChatDecoder, render_messages
+from triolet.core.openai_chat import OpenAIChatDecoder, decode_answer, render_request
 from triolet.core.ports import ModelRequest
-from triolet.core.wire import decode_json
 from triolet.net.network import Connect, connect_tcp
 from triolet.providers.openai_sdk import is_openai, key_headers, open_openai
 from triolet.providers.sdk import Asked, Dialect, SDKProvider
-
-
-def render_request(request: ModelRequest) -> dict[str, Any]:
-    return {"messages": render_messages(request.system_prompt, request.messages)}
-
-
-def decode_answer(body: bytes) -> Batch:
-    answer = decode_json(msgspec.json.Decoder(dict[str, Any]), body)
-    return tuple(
-        event
-        for choice in answer.get("choices", ())
-        for event in (TextDelta(choice["message"]["content"]), Finished("stop"))
-    )
 
 
 class OpenAIChatProvider(SDKProvider):

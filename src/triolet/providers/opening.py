@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import trio
 
 from triolet.core.events import Batch
 from triolet.core.ports import Executor, ModelRequest, Provider
-from triolet.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -60,21 +56,3 @@ class OpenedProvider(trio.abc.AsyncResource):
             await opened.aclose()
         else:
             await trio.lowlevel.checkpoint()
-
-
-def check_host(base_url: str) -> None:
-    """Refuse what passes for a URL and would be an exception of another library with every request.
-
-    Raises:
-        ConfigError: no host can have that name.
-    """
-    try:
-        address = urlsplit(base_url)
-        host = address.hostname or ""
-        if "[" in address.netloc:
-            ipaddress.IPv6Address(host)
-        elif re.fullmatch(r"\d+(\.\d+){3}", host):
-            ipaddress.IPv4Address(host)
-        host.encode("idna")  # as the look-up of its address will
-    except ValueError as error:
-        raise ConfigError(f"the host of {base_url!r} cannot exist: {error}", key="model.base_url") from None

@@ -78,7 +78,7 @@ class Refusal:
         if self.status not in (400, 422):
             return None
         less = dict(parameters)
-        if parameters["stream"] and self._refuses_to_stream():
+        if self._refuses_to_stream():
             less["stream"] = False
             less.pop("stream_options", None)
         elif self.param == "stream_options" or "stream_options" in self.text:

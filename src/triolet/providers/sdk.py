@@ -22,6 +22,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 import httpcore2
@@ -42,6 +43,9 @@ DRAIN_SECONDS = 0.1
 
 TAIL_SECONDS = 2.0
 """How long a finished answer waits for its usage and for the end of the stream, which some servers never send."""
+
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+"""A connection to it costs nothing, and llama.cpp closes its own after an answer, without saying so: none is kept."""
 
 LONGEST_TEXT = 200
 LONGEST_ANSWER = 4 * 1024 * 1024
@@ -243,7 +247,7 @@ def open_http(settings: ModelSettings, base_url: str, connect: Connect) -> httpx
         connect,
         tls=base_url.startswith("https:"),
         max_connections=None,
-        max_keepalive_connections=20,
+        max_keepalive_connections=0 if urlsplit(base_url).hostname in _THIS_MACHINE else 20,
         keepalive_expiry=60.0,
     )
     return httpx2.AsyncClient(transport=transport, trust_env=False, timeout=time_limits(settings))
