@@ -29,12 +29,15 @@ def hello(*tools: ToolSpec) -> ModelRequest:
 async def test_it_speaks_and_stops_and_ends() -> None:
     with trio.fail_after(60):
         async with open_provider(SETTINGS) as provider:
-            ear = Ear()
-            for _ in range(3):
-                await provider.stream(hello(), ear)
-            assert ear.text
-            assert set(ear.reasons) <= {"stop", "length"}
-            assert len(ear.reasons) == 3
+            plain, with_tools = Ear(), Ear()
+            await provider.stream(hello(), plain)
+            await provider.stream(hello(ToolSpec("look", "Looks.", {"type": "object", "properties": {}})), with_tools)
+            for ear in (plain, with_tools):
+                assert ear.text
+                assert ear.reasons in (["stop"], ["length"])
+            assert plain.usage is not None
+            assert with_tools.usage is not None
+            assert plain.usage.input_tokens == with_tools.usage.input_tokens, "it was told of tools"
             with trio.CancelScope() as scope:
                 request = ModelRequest([Message.of("user", "Tell a long story")], max_tokens=4000)
                 await provider.stream(request, lambda _batch: scope.cancel())
@@ -46,20 +49,6 @@ async def test_it_speaks_and_stops_and_ends() -> None:
             await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
         with pytest.raises(OSError, match="failed"):
             await trio.open_tcp_stream("127.0.0.1", port)
-
-
-@installed
-async def test_it_is_told_of_no_tools() -> None:
-    """They would be part of what it counts."""
-    with trio.fail_after(60):
-        async with open_provider(SETTINGS) as provider:
-            counts = set()
-            for request in (hello(), hello(ToolSpec("look", "Looks.", {"type": "object", "properties": {}}))):
-                ear = Ear()
-                await provider.stream(request, ear)
-                assert ear.usage is not None
-                counts.add(ear.usage.input_tokens)
-            assert len(counts) == 1
 
 
 PROGRAM = """
