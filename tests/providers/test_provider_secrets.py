@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 import trio.testing
+from model_dialects import DIALECTS, Dialect
 from model_server import Hang, Head, Reset, Respond, Step, Write, data, refuse, reply, say, stream_error
 from provider_scenes import Ear, listen, open_scene
 
@@ -72,11 +73,12 @@ async def test_no_error_and_no_log_holds_the_key(
     assert CANARY[:12] not in everything_in(log)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
 async def test_no_log_of_a_good_answer_holds_the_key(
-    log: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
+    dialect: Dialect, log: pytest.LogCaptureFixture, autojump_clock: trio.testing.MockClock
 ) -> None:
-    async with open_scene(key=CANARY, api_key=Secret(CANARY)) as scene:
-        await scene.ask(*reply("a"))
+    async with open_scene(dialect, key=CANARY, api_key=Secret(CANARY)) as scene:
+        assert (await listen(scene.provider)).text == "Hello."
         assert log.records, "nothing was logged: this test looks at nothing"
         assert CANARY not in everything_in(log)
         assert CANARY not in repr(scene.provider) + repr(vars(scene.provider)) + repr(scene.provider._settings)

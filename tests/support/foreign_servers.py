@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import pytest
 
 AIMOCK = "@copilotkit/aimock@1.43.0"
+OLDEST_NODE = 20
 
 _LISTENS = re.compile(r"(?:running on|listening on) (http://127\.0\.0\.1:\d+)")
 
@@ -38,7 +39,7 @@ def start_llmock() -> Iterator[str]:
 @contextmanager
 def start_aimock(cache: Path, fixtures: list[dict[str, Any]]) -> Iterator[str]:
     """Its address; ``cache`` is a folder that stays."""
-    node = shutil.which("node") or unavailable("node is not installed")
+    node = _find_node()
     program = _fetch_aimock(cache)
     file = cache / "fixtures.json"
     file.write_text(json.dumps({"fixtures": fixtures}), encoding="utf-8")
@@ -51,6 +52,14 @@ def unavailable(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def _find_node() -> str:
+    node = shutil.which("node") or unavailable("node is not installed")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
+        unavailable(f"node is {version}, and {AIMOCK} needs {OLDEST_NODE}")
+    return node
 
 
 def _fetch_aimock(cache: Path) -> Path:

@@ -8,6 +8,7 @@ and passes the same tests::
                                                      one API each, all of them `sdk.SDKProvider`
     sdk  openai_sdk  refusals  prefill               what they share
     opening                                          SDKs are imported when they are needed: they take seconds
+    prices                                           what an answer costs
 """
 
 from __future__ import annotations
