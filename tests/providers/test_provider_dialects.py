@@ -105,6 +105,7 @@ async def test_nothing_of_the_environment_is_sent(
         assert (await listen(scene.provider)).text == "Hello."
         [request] = scene.server.requests
         assert request.with_key == bool(key)
+        assert getattr(scene.provider._client, "api_key") == (key or "none"), "the SDK has looked for another"  # noqa: B009  # not of the Protocol
         assert request.headers["host"] == "model.test"
         assert CANARY not in str(request.headers)
 

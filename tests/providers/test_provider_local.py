@@ -29,15 +29,12 @@ def hello(*tools: ToolSpec) -> ModelRequest:
 async def test_it_speaks_and_stops_and_ends() -> None:
     with trio.fail_after(60):
         async with open_provider(SETTINGS) as provider:
-            plain, with_tools = Ear(), Ear()
-            await provider.stream(hello(), plain)
-            await provider.stream(hello(ToolSpec("look", "Looks.", {"type": "object", "properties": {}})), with_tools)
-            for ear in (plain, with_tools):
+            for request in (hello(), hello(ToolSpec("look", "Looks.", {"type": "object", "properties": {}}))):
+                ear = Ear()
+                await provider.stream(request, ear)
                 assert ear.text
                 assert ear.reasons in (["stop"], ["length"])
-            assert plain.usage is not None
-            assert with_tools.usage is not None
-            assert plain.usage.input_tokens == with_tools.usage.input_tokens, "it was told of tools"
+                assert ear.usage is not None
             with trio.CancelScope() as scope:
                 request = ModelRequest([Message.of("user", "Tell a long story")], max_tokens=4000)
                 await provider.stream(request, lambda _batch: scope.cancel())
