@@ -11,6 +11,7 @@ down only, and rooms of one floor do not know each other::
 
     providers/   THE INTAKE            models and their APIs, as one stream of events
     telegram/    THE POST OFFICE       the Bot API: its client, the updates, the outbox with the budget
+    tools/       THE BENCH             what a model may call, and where it is run
     store/       THE CELLAR            what is still there after a crash
 
     net/         THE DRAINS            connections that a cancel leaves whole; secrets are filtered out here

@@ -110,6 +110,27 @@ def chat(
 
 
 @app.command
+def tools(
+    config: Config = None,
+    *,
+    approve: Annotated[str | None, Parameter(help="Take this MCP server's tools as they are now.")] = None,
+) -> None:
+    """List what the model may call."""
+    from triolet.app import toolshed  # noqa: PLC0415  # see above
+    from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
+
+    settings = _load(config, {})
+    _configure_logging(settings, quiet=True)
+
+    async def tell() -> None:
+        executor = ThreadExecutor()
+        lines = toolshed.approve(settings, approve, executor) if approve else toolshed.list_tools(settings, executor)
+        print("\n".join(await lines))
+
+    _run_trio(tell)
+
+
+@app.command
 def emulator(
     *,
     port: Annotated[int, Parameter(help="On 127.0.0.1; 0 takes a free one.")] = 8081,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 import trio
-from scenes import ADA, GROUP, Scene, calls, open_scene, rest, rounds, said, scene_settings, slow_tool, tokens
+from scenes import ADA, CURSOR, GROUP, Scene, calls, open_scene, rest, rounds, said, scene_settings, slow_tool, tokens
 
 from triolet.app.conversation import CONTINUE
 from triolet.app.model import CONTINUATION_PAUSE, CONTINUATIONS, GO_ON
@@ -75,6 +75,23 @@ async def test_person_sees_why_it_takes_so_long(autojump_clock: object) -> None:
         assert scene.server.visible(ADA)[1:] == ["the provider fell silent; asking again"]
         await scene.wait_answers()
         assert scene.bot_messages() == ["All is well."]
+
+
+@pytest.mark.case("L1", "RR8")
+@pytest.mark.parametrize("screen", ["draft", "edit"])
+async def test_person_sees_why_an_answer_stands_still(autojump_clock: object, screen: str) -> None:
+    streaming = StreamingSettings(transport="edit" if screen == "edit" else "auto")
+    silent: list[Step] = [*tokens(10), Pause(60.0), Fail(ProviderUnavailable("the provider fell silent"))]
+    script = in_turn(silent, [Pause(10.0), Say.text("word8 word9 and so on."), Pause(5.0), End()])
+    async with open_scene(script=script, settings=scene_settings(streaming=streaming)) as scene:
+        scene.server.say(ADA, "Hello")
+        await trio.sleep(61.5 + 5.0)
+        note = "\n\nthe provider fell silent; going on"
+        assert scene.server.visible(ADA)[1].removesuffix(CURSOR) == said(10) + note
+        await trio.sleep(10.0)
+        assert scene.server.visible(ADA)[1].removesuffix(CURSOR) == said(10) + " and so on."
+        await scene.wait_answers()
+        assert scene.bot_messages() == [said(10) + " and so on."]
 
 
 @pytest.mark.case("L1")

@@ -291,24 +291,25 @@ REASONED: list[tuple[str, list[tuple[TurnBatch, Frame]]]] = [
         "another attempt takes back nothing that was seen, reasoning included",
         [
             ((RoundStarted("m"), ReasoningDelta("hm, well")), Frame("", 1, reasoning="hm, well")),
-            ((RoundStarted("m", "late"),), Frame("", 2, (THOUGHT,), "late")),
-            ((TextDelta("Yes"),), Frame("Yes", 3, (THOUGHT,), "late")),
-            ((RoundStarted("m", "later"),), Frame("Yes", 4, (THOUGHT,), "later")),
-            ((TextDelta(", sir"),), Frame("Yes, sir", 5, (THOUGHT,), "later")),
+            ((RoundStarted("m", "late"),), Frame("", 2, (THOUGHT,), note="late")),
+            ((TextDelta("Yes"),), Frame("Yes", 3, (THOUGHT,))),
+            ((RoundStarted("m", "later"),), Frame("Yes", 4, (THOUGHT,), note="later")),
+            ((TextDelta("<"),), Frame("Yes", 4, (THOUGHT,), note="later")),
+            ((TextDelta("b>"),), Frame("Yes<b>", 5, (THOUGHT,))),
         ],
     ),
     (
         "and forgets what was not seen",
         [
             ((RoundStarted("m"), TextDelta("<think>hm")), Frame("", 0)),
-            ((RoundStarted("m", "late"), TextDelta("Yes")), Frame("Yes", 2, (), "late")),
+            ((RoundStarted("m", "late"), TextDelta("Yes")), Frame("Yes", 2)),
         ],
     ),
     (
-        "a note is that of its round, and stands behind the tools",
+        "a note is that of its round",
         [
             ((SEARCH, FOUND), Frame("", 2, (), "✓ search")),
-            ((RoundStarted("m", "late"),), Frame("", 3, (), "✓ search · late")),
+            ((RoundStarted("m", "late"),), Frame("", 3, (), "✓ search", note="late")),
             ((RoundStarted("m"),), Frame("", 4, (), "✓ search")),
             ((RoundStarted("m"),), Frame("", 4, (), "✓ search")),
         ],

@@ -28,6 +28,7 @@ from triolet.config import (
     StoreSettings,
     StreamingSettings,
     TelegramSettings,
+    ToolSettings,
 )
 from triolet.core.ports import ModelRequest, Provider, Tool
 from triolet.emulator import Delay, EmulatedTelegram, JournalEntry, Limits, TelegramServer, open_telegram_server
@@ -119,6 +120,7 @@ def scene_settings(
     streaming: StreamingSettings | None = None,
     respond: Any = "mention",
     allow: tuple[int, ...] = (ADA, BOB),
+    tools: ToolSettings | None = None,
     **model: Any,
 ) -> Settings:
     return Settings(
@@ -127,6 +129,7 @@ def scene_settings(
         groups=GroupSettings(respond=respond),
         model=ModelSettings(provider="scripted", **model),
         streaming=streaming or StreamingSettings(),
+        tools=tools or ToolSettings(),
         limits=LimitSettings(),
         store=StoreSettings(path=Path(":memory:")),
     )

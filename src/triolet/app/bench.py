@@ -25,8 +25,10 @@ class Bench:
     boxes: Sequence[Toolbox] = ()
 
     def tools(self) -> Sequence[Tool]:
-        every = [*self.own, *(tool for box in self.boxes for tool in box.tools())]
-        return list({tool.spec.name: tool for tool in reversed(every)}.values())[::-1]
+        named: dict[str, Tool] = {}
+        for tool in (*self.own, *(tool for box in self.boxes for tool in box.tools())):
+            named.setdefault(tool.spec.name, tool)
+        return list(named.values())
 
 
 def open_bench(settings: Settings, own: Sequence[Tool] = (), boxes: Sequence[Toolbox] = ()) -> Bench:

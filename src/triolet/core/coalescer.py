@@ -70,7 +70,8 @@ Segment: TypeAlias = str | Reasoning | Prompt
 class Frame:
     """The answer as it stands: whole segments ``before``, and the live one, ``text`` or ``reasoning``.
 
-    ``status`` is the line that tells what goes on; ``revision`` grows with every change that can be seen.
+    ``status`` is the line that tells which tools run, and ``note`` what went wrong, for as long as that is news;
+    ``revision`` grows with every change that can be seen.
     """
 
     text: str
@@ -78,6 +79,7 @@ class Frame:
     before: tuple[Segment, ...] = ()
     status: str = ""
     reasoning: str = ""
+    note: str = ""
 
     @property
     def is_blank(self) -> bool:
@@ -158,7 +160,7 @@ class Coalescer:
     def _take(self, event: TurnEvent) -> None:
         if isinstance(event, TextDelta):
             self._end_reasoning()
-            self._revision += self._text.feed(event.text)
+            self._feed(event.text)
         elif isinstance(event, TextCompleted):
             self._complete(event.text)
         elif isinstance(event, ReasoningDelta):
@@ -173,6 +175,11 @@ class Coalescer:
             self._follow_prompt(event)
         elif isinstance(event, Finished):
             self.finished = event
+
+    def _feed(self, delta: str) -> None:
+        if self._text.feed(delta):
+            self._revision += 1
+            self._note = ""
 
     def _complete(self, whole: str) -> None:
         """The text of the round is this: the live segment is what of it comes after the earlier ones."""
@@ -243,8 +250,7 @@ class Coalescer:
         shown = self._text.shown
         if self._last_text.startswith(shown.strip()):
             shown = ""  # so far it only repeats what is said already
-        status = " · ".join(filter(None, (*self._tools.values(), self._note)))
-        return Frame(shown, self._revision, self._before, status, self._reasoning)
+        return Frame(shown, self._revision, self._before, " · ".join(self._tools.values()), self._reasoning, self._note)
 
     def finish(self) -> Frame:
         """The answer, if it has ended."""

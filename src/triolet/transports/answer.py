@@ -12,7 +12,7 @@ from triolet.core.content import blank, marked
 from triolet.core.events import Verdict
 from triolet.core.forms import FormatName
 from triolet.core.layout import Layout, plainer
-from triolet.core.text import Content, FormattedText, RichText, italic, join
+from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic, join
 from triolet.telegram.outbox import Outbox
 
 
@@ -39,15 +39,15 @@ class GrowingAnswer:
     def take(self, frame: Frame) -> Content:
         """What the bubble shows of the answer as it stands. What is whole is committed on the way."""
         self.finish_segments(frame)
-        if frame.status and frame.is_blank:
+        if frame.is_blank and (status := " · ".join(filter(None, (frame.status, frame.note)))):
             self._status_shown = True
-            return self._as_taken(italic(frame.status))
+            return self._as_taken(italic(status))
         if self._status_shown:
             self._leave_status()
         self._lay_out(quotation=bool(frame.reasoning))
         for part in self._layout.advance(frame.reasoning or frame.text):
             self._seal(part.content)
-        return self._as_taken(self._layout.live.content)
+        return self._as_taken(_noted(self._layout.live.content, frame.note))
 
     def _as_taken(self, content: Content) -> Content:
         """As formatted as the screen has let pass so far."""
@@ -156,6 +156,12 @@ class GrowingAnswer:
         self._draft_ids.add(bubble.draft_id)
         self._bubbles.append(bubble)
         return bubble
+
+
+def _noted(content: Content, note: str) -> Content:
+    """The content with the note below it, if there is room for both."""
+    has_room = isinstance(content, RichText) or len(content.text) + len(note) + 2 <= MESSAGE_LIMIT
+    return marked(content, note) if has_room else content
 
 
 _VERDICTS: dict[Verdict, str] = {

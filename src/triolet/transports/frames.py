@@ -53,7 +53,7 @@ class Frames:
             self._notice_losses()
             frame = self._latest.take_frame()
             self._answer.finish_segments(frame)
-            if self._least and frame.is_blank and not frame.status:
+            if self._least and frame.is_blank and not (frame.status or frame.note):
                 self._pace.unchanged(frame.revision)
             command = self._pace.poll(trio.current_time(), frame.revision)
             if isinstance(command, Due):
