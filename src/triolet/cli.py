@@ -57,7 +57,7 @@ def demo(
     base_url: BaseUrl = None,
 ) -> None:
     """Chat with the bot on an emulated Telegram, in this terminal: no token, no key, no network."""
-    from triolet.app.bench import open_providers  # noqa: PLC0415  # see above
+    from triolet.app.bench import open_providers, warm_up  # noqa: PLC0415  # see above
     from triolet.app.demo import person_at, problem_with, run_demo, scripted_person  # noqa: PLC0415  # see above
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
 
@@ -72,6 +72,7 @@ def demo(
     async def play() -> None:
         async with open_providers(settings.model) as opened:
             terminal.write(f"Provider: {settings.model.provider}\n")
+            await warm_up(opened)
             person = scripted_person(say, terminal) if say else person_at(terminal)
             await run_demo(settings, opened, person)
 
@@ -93,7 +94,7 @@ def chat(
     base_url: BaseUrl = None,
 ) -> None:
     """Talk to the model in this terminal, with the bot's own conversation engine."""
-    from triolet.app.bench import open_providers  # noqa: PLC0415  # see above
+    from triolet.app.bench import open_providers, warm_up  # noqa: PLC0415  # see above
     from triolet.app.chat import run_chat  # noqa: PLC0415  # see above
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
 
@@ -103,6 +104,7 @@ def chat(
 
     async def talk() -> None:
         async with open_providers(settings.model) as opened:
+            await warm_up(opened)
             await run_chat(settings, opened, terminal)
 
     with terminal.foreground():

@@ -75,7 +75,7 @@ def test_the_contract_of_defaults() -> None:
         "groups": {"respond": "mention"},
         "model": {
             "provider": "anthropic",
-            "name": "claude-sonnet-4-5",
+            "name": "claude-sonnet-5-5",
             "base_url": "",
             "api_key": "${ANTHROPIC_API_KEY}",
             "system_prompt": "",

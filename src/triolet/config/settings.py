@@ -88,7 +88,7 @@ class ModelSettings:
     provider: ProviderName = attrs.field(
         default="anthropic", metadata={"about": "anthropic | openai-responses | openai-chat | local | scripted"}
     )
-    name: str = _key("claude-sonnet-4-5", "the model, as its provider calls it", checks.filled)
+    name: str = _key("claude-sonnet-5-5", "the model, as its provider calls it", checks.filled)
     base_url: str = _key(
         "",
         "another server; OpenAI's dialects: up to and including /v1, anthropic: without it",
