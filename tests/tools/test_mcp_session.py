@@ -139,9 +139,9 @@ async def test_a_session_that_the_server_forgets_is_opened_again() -> None:
         assert old.called == 2
 
 
-def event(size: int) -> bytes:
+def message(size: int) -> bytes:
     result = {"content": [{"type": "text", "text": "x" * size}]}
-    return b"data: " + json.dumps({"jsonrpc": "2.0", "id": "ID", "result": result}).encode() + b"\n\n"
+    return json.dumps({"jsonrpc": "2.0", "id": "ID", "result": result}).encode()
 
 
 JSON = ("Content-Type", "application/json")
@@ -151,9 +151,9 @@ STREAM = ("Content-Type", "text/event-stream")
 @pytest.mark.parametrize(
     "answer",
     [
-        Response(200, b'"' + b"x" * LONGEST_MESSAGE + b'"', (JSON,)),
-        Response(200, event(LONGEST_MESSAGE), (STREAM,)),
-        Response(200, event(10)[:-1], (STREAM,)),
+        Response(200, message(LONGEST_MESSAGE), (JSON,)),
+        Response(200, b"data: " + message(LONGEST_MESSAGE) + b"\n\n", (STREAM,)),
+        Response(200, b"data: " + message(10) + b"\n", (STREAM,)),
         Response(500, b"x" * 2 * LONGEST_MESSAGE, (JSON,)),
         Response(200, b"<html>", (("Content-Type", "text/html"),)),
         Response(200, b"{}", (JSON,)),
