@@ -176,7 +176,7 @@ async def test_an_answer_that_breaks_the_rules_fails_the_call_and_not_the_sessio
 
 async def test_a_server_that_repeats_the_token_does_not_spread_it() -> None:
     failed = {"content": [{"type": "text", "text": f"You sent {TOKEN}."}], "isError": True}
-    refused = {"code": -32000, "message": f"You are {TOKEN}."}
+    refused = {"code": -32000, "message": f"You\x1b\nare {TOKEN}."}
     old = OldServer()
     async with (
         open_odd_server(old) as server,

@@ -93,6 +93,11 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
 
 
+def _printable(name: str) -> str:
+    """For a log, which somebody may read at a terminal."""
+    return re.sub(r"[^!-~]", "?", name[:LONGEST_NAME])
+
+
 def overshadowed(servers: Iterable[str]) -> dict[str, str]:
     """The servers whose tools could take the names of another's, with that other: the first of them keeps its names.
 
@@ -136,10 +141,10 @@ def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinne
         public = public_name(server, tool.name)
         known = tool.name in pinned
         if problem := tool.flaw or _crowded(public, offered, known=known, pins=len(pinned) + len(fresh)):
-            refused[tool.name[:LONGEST_NAME]] = problem
+            refused[_printable(tool.name)] = problem
         elif known and pinned[tool.name] != tool.digest:
             change = what_changed(pinned[tool.name], tool.digest)
-            refused[tool.name] = f"{change} changed; look at it, then: triolet tools --approve {server}"
+            refused[_printable(tool.name)] = f"{change} changed; look at it, then: triolet tools --approve {server}"
         else:
             offered[public] = tool
             fresh += [] if known else [tool]

@@ -293,8 +293,9 @@ def _first(error: BaseException) -> BaseException:
 
 
 def _line(error: BaseException, redact: Redactor) -> str:
-    """What it says, in one line."""
-    return " ".join(_shown(str(error), redact, LONGEST_PROBLEM).split()) or type(error).__name__
+    """What it says, in one line that a terminal can show."""
+    text = _shown(str(error), redact, LONGEST_PROBLEM)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or type(error).__name__
 
 
 def _shown(text: str, redact: Redactor, longest: int) -> str:
