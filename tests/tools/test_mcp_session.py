@@ -95,7 +95,7 @@ class OldServer:
             await exchange.respond(Response(405))
             return
         message = json.loads(exchange.request.body)
-        method = message["method"]
+        method = message.get("method")
         if method == "initialize":
             self.sessions.append(f"session-{len(self.sessions)}")
             info = {"name": "old", "version": "1"}
@@ -187,6 +187,19 @@ async def test_a_server_that_repeats_the_token_does_not_spread_it() -> None:
             body = json.dumps({"jsonrpc": "2.0", "id": "ID", **reply}).encode()
             old.answer = Response(200, body, (JSON,))
             assert await refusal(tools["s__look"]) == text
+
+
+async def test_a_server_that_asks_and_does_not_wait_for_answers_is_lost(captured_log: list[Any]) -> None:
+    pings = [json.dumps({"jsonrpc": "2.0", "id": f"ping-{number}", "method": "ping"}) for number in range(10_000)]
+    old = OldServer(Response(200, "".join(f"data: {ping}\n\n" for ping in pings).encode(), (STREAM,)))
+    async with (
+        open_odd_server(old) as server,
+        open_mcp_servers([Server("s", url=URL)], MemoryPins(), connect=server.connect) as toolbox,
+    ):
+        tools = await wait_tools(toolbox, "s__look")
+        assert "is not there any more" in await refusal(tools["s__look"])
+        await wait_tools(toolbox, gone="s__look")
+    assert problems(captured_log, "s") == ["it asks more than it reads of the answers"]
 
 
 async def test_a_compressed_answer_is_not_unpacked(captured_log: list[Any]) -> None:

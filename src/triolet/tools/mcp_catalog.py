@@ -11,10 +11,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
+from triolet.config.secret import Secret
 from triolet.core.ports import ToolSpec
 
 LONGEST_NAME = 64
@@ -31,6 +32,36 @@ MOST_TOOLS = 128
 
 MOST_PINS = 1024
 """Of one server: one that invents new names at each listing must not fill the disk."""
+
+
+class ServerSettings(Protocol):
+    """A server as the operator wrote it down; `config.McpSettings`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The program and its arguments, or none for a server over HTTP."""
+        ...
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def token(self) -> Secret: ...
+    @property
+    def allow(self) -> tuple[str, ...]:
+        """The tools that the model may call; ``*`` alone: all."""
+        ...
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Those of them that run without asking a person."""
+        ...
+
+    @property
+    def env(self) -> tuple[str, ...]:
+        """Variables of the bot's environment that the program gets."""
+        ...
 
 
 @attrs.frozen
