@@ -128,6 +128,11 @@ def test_what_comes_out_as_the_same_name_is_offered_once() -> None:
     assert found.refused == dict.fromkeys(("x_y", "x.y"), "s__x_y is the name of another tool")
 
 
+def test_a_refusal_can_be_shown_on_a_terminal() -> None:
+    found = review("s", [listed("\x1b[2J\n", type="array")], allow=["*"], pinned={})
+    assert list(found.refused) == ["?[2J?"]
+
+
 # Bounds
 
 

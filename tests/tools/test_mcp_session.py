@@ -95,7 +95,7 @@ class OldServer:
             await exchange.respond(Response(405))
             return
         message = json.loads(exchange.request.body)
-        method = message["method"]
+        method = message.get("method")
         if method == "initialize":
             self.sessions.append(f"session-{len(self.sessions)}")
             info = {"name": "old", "version": "1"}
@@ -139,9 +139,9 @@ async def test_a_session_that_the_server_forgets_is_opened_again() -> None:
         assert old.called == 2
 
 
-def event(size: int) -> bytes:
+def message(size: int) -> bytes:
     result = {"content": [{"type": "text", "text": "x" * size}]}
-    return b"data: " + json.dumps({"jsonrpc": "2.0", "id": "ID", "result": result}).encode() + b"\n\n"
+    return json.dumps({"jsonrpc": "2.0", "id": "ID", "result": result}).encode()
 
 
 JSON = ("Content-Type", "application/json")
@@ -151,9 +151,9 @@ STREAM = ("Content-Type", "text/event-stream")
 @pytest.mark.parametrize(
     "answer",
     [
-        Response(200, b'"' + b"x" * LONGEST_MESSAGE + b'"', (JSON,)),
-        Response(200, event(LONGEST_MESSAGE), (STREAM,)),
-        Response(200, event(10)[:-1], (STREAM,)),
+        Response(200, message(LONGEST_MESSAGE), (JSON,)),
+        Response(200, b"data: " + message(LONGEST_MESSAGE) + b"\n\n", (STREAM,)),
+        Response(200, b"data: " + message(10) + b"\n", (STREAM,)),
         Response(500, b"x" * 2 * LONGEST_MESSAGE, (JSON,)),
         Response(200, b"<html>", (("Content-Type", "text/html"),)),
         Response(200, b"{}", (JSON,)),
@@ -176,7 +176,7 @@ async def test_an_answer_that_breaks_the_rules_fails_the_call_and_not_the_sessio
 
 async def test_a_server_that_repeats_the_token_does_not_spread_it() -> None:
     failed = {"content": [{"type": "text", "text": f"You sent {TOKEN}."}], "isError": True}
-    refused = {"code": -32000, "message": f"You are {TOKEN}."}
+    refused = {"code": -32000, "message": f"You\x1b\nare {TOKEN}."}
     old = OldServer()
     async with (
         open_odd_server(old) as server,
@@ -187,6 +187,19 @@ async def test_a_server_that_repeats_the_token_does_not_spread_it() -> None:
             body = json.dumps({"jsonrpc": "2.0", "id": "ID", **reply}).encode()
             old.answer = Response(200, body, (JSON,))
             assert await refusal(tools["s__look"]) == text
+
+
+async def test_a_server_that_asks_and_does_not_wait_for_answers_is_lost(captured_log: list[Any]) -> None:
+    pings = [json.dumps({"jsonrpc": "2.0", "id": f"ping-{number}", "method": "ping"}) for number in range(10_000)]
+    old = OldServer(Response(200, "".join(f"data: {ping}\n\n" for ping in pings).encode(), (STREAM,)))
+    async with (
+        open_odd_server(old) as server,
+        open_mcp_servers([Server("s", url=URL)], MemoryPins(), connect=server.connect) as toolbox,
+    ):
+        tools = await wait_tools(toolbox, "s__look")
+        assert "is not there any more" in await refusal(tools["s__look"])
+        await wait_tools(toolbox, gone="s__look")
+    assert problems(captured_log, "s") == ["it asks more than it reads of the answers"]
 
 
 async def test_a_compressed_answer_is_not_unpacked(captured_log: list[Any]) -> None:

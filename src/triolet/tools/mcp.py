@@ -22,11 +22,10 @@ import attrs
 import structlog
 import trio
 
-from triolet.config.secret import Secret
 from triolet.core.ports import Tool, ToolSpec
 from triolet.errors import ExitCode, RemoteProtocolError, StartError, ToolError
 from triolet.net.network import Connect, connect_tcp
-from triolet.tools.mcp_catalog import MOST_PINS, Listed, overshadowed, review, what_changed
+from triolet.tools.mcp_catalog import MOST_PINS, Listed, ServerSettings, overshadowed, review, what_changed
 
 if TYPE_CHECKING:
     from triolet.tools.mcp_session import Session
@@ -41,36 +40,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 LISTING_PAUSE = 1.0
 """Seconds between two listings of a server that changes its tools all the time."""
-
-
-class ServerSettings(Protocol):
-    """A server as the operator wrote it down; `config.McpSettings`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def command(self) -> tuple[str, ...]:
-        """The program and its arguments, or none for a server over HTTP."""
-        ...
-
-    @property
-    def url(self) -> str: ...
-    @property
-    def token(self) -> Secret: ...
-    @property
-    def allow(self) -> tuple[str, ...]:
-        """The tools that the model may call; ``*`` alone: all."""
-        ...
-
-    @property
-    def trusted(self) -> tuple[str, ...]:
-        """Those of them that run without asking a person."""
-        ...
-
-    @property
-    def env(self) -> tuple[str, ...]:
-        """Variables of the bot's environment that the program gets."""
-        ...
 
 
 class Pins(Protocol):

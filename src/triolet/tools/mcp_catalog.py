@@ -11,10 +11,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
+from triolet.config.secret import Secret
 from triolet.core.ports import ToolSpec
 
 LONGEST_NAME = 64
@@ -31,6 +32,36 @@ MOST_TOOLS = 128
 
 MOST_PINS = 1024
 """Of one server: one that invents new names at each listing must not fill the disk."""
+
+
+class ServerSettings(Protocol):
+    """A server as the operator wrote it down; `config.McpSettings`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The program and its arguments, or none for a server over HTTP."""
+        ...
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def token(self) -> Secret: ...
+    @property
+    def allow(self) -> tuple[str, ...]:
+        """The tools that the model may call; ``*`` alone: all."""
+        ...
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Those of them that run without asking a person."""
+        ...
+
+    @property
+    def env(self) -> tuple[str, ...]:
+        """Variables of the bot's environment that the program gets."""
+        ...
 
 
 @attrs.frozen
@@ -93,6 +124,11 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
 
 
+def _printable(name: str) -> str:
+    """For a log, which somebody may read at a terminal."""
+    return re.sub(r"[^!-~]", "?", name[:LONGEST_NAME])
+
+
 def overshadowed(servers: Iterable[str]) -> dict[str, str]:
     """The servers whose tools could take the names of another's, with that other: the first of them keeps its names.
 
@@ -136,10 +172,10 @@ def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinne
         public = public_name(server, tool.name)
         known = tool.name in pinned
         if problem := tool.flaw or _crowded(public, offered, known=known, pins=len(pinned) + len(fresh)):
-            refused[tool.name[:LONGEST_NAME]] = problem
+            refused[_printable(tool.name)] = problem
         elif known and pinned[tool.name] != tool.digest:
             change = what_changed(pinned[tool.name], tool.digest)
-            refused[tool.name] = f"{change} changed; look at it, then: triolet tools --approve {server}"
+            refused[_printable(tool.name)] = f"{change} changed; look at it, then: triolet tools --approve {server}"
         else:
             offered[public] = tool
             fresh += [] if known else [tool]

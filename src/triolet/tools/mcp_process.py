@@ -131,17 +131,16 @@ async def _read(
         async for data in process.stdout:
             began = trio.current_time()
             for line in buffer.receive_data(bytes(data)):
-                if line.lstrip().startswith(b"{"):  # many a server prints there what belongs to standard error
-                    await _deliver(line, to_session)
+                await _deliver(line, to_session)
             if queue.statistics().current_buffer_used > LONGEST_QUEUE:
-                raise RemoteProtocolError("it does not read what it is sent")
+                raise RemoteProtocolError("it asks more than it reads of the answers")
             await trio.sleep(min(3 * (trio.current_time() - began), LONGEST_REST))
         await _lost(process)
 
 
 async def _deliver(line: bytes, to_session: MemoryObjectSendStream[Inbound]) -> None:
     with contextlib.suppress(ValueError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-        # What is no message is nobody's; and a session that is closing listens no more.
+        # Many a server prints here what belongs to standard error; and a session that is closing listens no more.
         await to_session.send(SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False)))
 
 

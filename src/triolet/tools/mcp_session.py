@@ -20,7 +20,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 import httpcore2
@@ -34,13 +34,12 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
 from triolet import __version__
-from triolet.config.secret import Secret
 from triolet.core.wire import sendable
 from triolet.errors import RemoteProtocolError, ToolError
 from triolet.net.network import Connect, open_transport
 from triolet.net.redact import Redactor
-from triolet.tools.mcp_catalog import Listed
-from triolet.tools.mcp_process import LONGEST_MESSAGE, open_process
+from triolet.tools.mcp_catalog import Listed, ServerSettings
+from triolet.tools.mcp_process import LONGEST_MESSAGE, LONGEST_QUEUE, open_process
 
 log = structlog.get_logger()
 
@@ -48,6 +47,9 @@ MOST_PAGES = 50
 """Of a listing: some servers' pages never end."""
 
 LISTEN_AGAIN_SECONDS = 30.0
+HTTP_SECONDS = 30.0
+"""To send something."""
+
 LONGEST_PROBLEM = 300
 LONGEST_ERROR = 32_768
 """Characters of what a tool says of its failure."""
@@ -61,21 +63,6 @@ _NONSENSE = (
 # The SDK logs what it cannot read, and that is what tools say to users.
 for _name in ("mcp", "client"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
-
-
-class Address(Protocol):
-    """Where a server is: `config.McpSettings` has all of it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def command(self) -> tuple[str, ...]: ...
-    @property
-    def url(self) -> str: ...
-    @property
-    def token(self) -> Secret: ...
-    @property
-    def env(self) -> tuple[str, ...]: ...
 
 
 class Session:
@@ -128,7 +115,12 @@ def _is_over(error: mcp.MCPError) -> bool:
 
 @asynccontextmanager
 async def open_session(
-    nursery: trio.Nursery, address: Address, *, connect: Connect, changed: Callable[[], None], ended: Callable[[], None]
+    nursery: trio.Nursery,
+    server: ServerSettings,
+    *,
+    connect: Connect,
+    changed: Callable[[], None],
+    ended: Callable[[], None],
 ) -> AsyncIterator[Session]:
     """Connect and shake hands; the nursery is this session's own, and is cancelled at its end.
 
@@ -143,16 +135,16 @@ async def open_session(
         if isinstance(message, mcp_types.ToolListChangedNotification):
             changed()
 
-    redact = Redactor([address.token.reveal()])
+    redact = Redactor([server.token.reveal()])
     us = mcp_types.Implementation(name="triolet", version=__version__)
     try:
         async with mcp.Client(
-            _open_wire(nursery, address, connect), client_info=us, message_handler=hear, cache=None
+            _open_wire(nursery, server, connect), client_info=us, message_handler=hear, cache=None
         ) as client:
             tools = client.server_capabilities.tools
             if tools is not None and tools.list_changed and client.session.discover_result is not None:
                 nursery.start_soon(_listen, client, changed)
-            yield Session(address.name, client, redact, ended)
+            yield Session(server.name, client, redact, ended)
     except* _NONSENSE as group:
         raise RemoteProtocolError(_line(_first(group), redact)) from None
 
@@ -171,29 +163,36 @@ async def _listen(client: mcp.Client, changed: Callable[[], None]) -> None:
 
 
 def _open_wire(
-    nursery: trio.Nursery, address: Address, connect: Connect
+    nursery: trio.Nursery, server: ServerSettings, connect: Connect
 ) -> AbstractAsyncContextManager[tuple[Any, Any]]:
-    if address.url:
-        return _open_http(nursery, address, connect)
-    return open_process(nursery, address.name, address.command, address.env)
+    if server.url:
+        return _open_http(nursery, server, connect)
+    return open_process(nursery, server.name, server.command, server.env)
 
 
 # HTTP
 
 
 @asynccontextmanager
-async def _open_http(nursery: trio.Nursery, address: Address, connect: Connect) -> AsyncIterator[tuple[Any, Any]]:
-    pool = open_transport(httpx2, httpcore2, connect, tls=address.url.startswith("https:"), max_connections=32)
+async def _open_http(nursery: trio.Nursery, server: ServerSettings, connect: Connect) -> AsyncIterator[tuple[Any, Any]]:
+    pool = open_transport(httpx2, httpcore2, connect, tls=server.url.startswith("https:"), max_connections=32)
     http = httpx2.AsyncClient(
         transport=_BoundedTransport(pool),
-        headers={"Authorization": f"Bearer {address.token.reveal()}"} if address.token else {},
-        timeout=httpx2.Timeout(30.0, connect=10.0, read=300.0),  # of silence; a call's own limit is its caller's
+        headers={"Authorization": f"Bearer {server.token.reveal()}"} if server.token else {},
+        timeout=httpx2.Timeout(
+            HTTP_SECONDS, connect=10.0, read=300.0
+        ),  # of silence; a call's own limit is its caller's
         trust_env=False,
     )
     to_server, from_session = anyio.create_memory_object_stream[SessionMessage](math.inf)
     async with (
         http,
-        streamable_http_client(address.url, http_client=http, max_sse_event_size=LONGEST_MESSAGE) as (read, write),
+        streamable_http_client(
+            server.url,
+            http_client=http,
+            max_sse_event_size=LONGEST_MESSAGE,
+            terminate_on_close=False,  # a goodbye that would wait for its answer
+        ) as (read, write),
     ):
         nursery.start_soon(_forward, from_session, write)
         try:
@@ -208,9 +207,12 @@ async def _forward(from_session: MemoryObjectReceiveStream[SessionMessage], writ
     """Between the SDK's session and its transport, which takes one message at a time, and no other meanwhile."""
     try:
         async for message in from_session:
-            await write.send(message)
-    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-        raise RemoteProtocolError("the connection is broken") from None
+            if from_session.statistics().current_buffer_used > LONGEST_QUEUE:
+                raise RemoteProtocolError("it asks more than it reads of the answers")
+            with trio.fail_after(HTTP_SECONDS):
+                await write.send(message)
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError, trio.TooSlowError):
+        raise RemoteProtocolError("it does not take what it is sent") from None
 
 
 class _BoundedTransport(httpx2.AsyncBaseTransport):
@@ -293,8 +295,9 @@ def _first(error: BaseException) -> BaseException:
 
 
 def _line(error: BaseException, redact: Redactor) -> str:
-    """What it says, in one line."""
-    return " ".join(_shown(str(error), redact, LONGEST_PROBLEM).split()) or type(error).__name__
+    """What it says, in one line that a terminal can show."""
+    text = _shown(str(error), redact, LONGEST_PROBLEM)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or type(error).__name__
 
 
 def _shown(text: str, redact: Redactor, longest: int) -> str:
