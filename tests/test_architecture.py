@@ -75,6 +75,7 @@ BROAD: Final = {
     "app/turn.py:run_turn": "a mistake of ours ends one turn, visibly, and no other",
     "app/turn.py:_commit": "whatever fails in the store, the answer is delivered and the other chats go on",
     "observe/turns.py:_attend": "a failing observer is dropped, and breaks nothing",
+    "tools/mcp_session.py:open_session": "what a bad message may come to within the SDK ends that session, and no more",
     "tools/runner.py:_run": "a failing tool tells the model, and breaks nothing",
 }
 COMPUTED: Final = {

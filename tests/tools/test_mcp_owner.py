@@ -130,6 +130,14 @@ async def test_only_allowed_tools_are_there_and_only_trusted_ones_run_without_a_
     assert told(captured_log, "mcp.tool_disabled", tool="nowhere", problem="the server has no tool of that name")
 
 
+async def test_all_tools_of_a_server_may_be_trusted() -> None:
+    async with open_watch() as watch:
+        server = watch.stdio("s", "odd", "x.y", trusted=("*",))
+        async with open_mcp_servers([server], MemoryPins()) as toolbox:
+            tools = await wait_tools(toolbox, "s__echo", "s__x_y")
+    assert not any(tool.has_effects for tool in tools.values())
+
+
 async def test_names_that_come_out_the_same_are_refused(captured_log: list[Any]) -> None:
     """Two tools of one server; and a server whose tools could be taken for those of another."""
     async with open_watch() as watch:

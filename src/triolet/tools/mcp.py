@@ -156,7 +156,8 @@ class _Owner:
             log.info("mcp.ready", server=name, tools=len(self.tools), protocol=session.protocol)
 
     def _tool(self, listed: Listed) -> McpTool:
-        return McpTool(listed.spec(self.settings.name), listed.name not in self.settings.trusted, listed, self)
+        trusted = {listed.name, "*"} & {*self.settings.trusted}
+        return McpTool(listed.spec(self.settings.name), not trusted, listed, self)
 
     def _publish(self, tools: tuple[McpTool, ...]) -> bool:
         """Whether they are others than before."""
