@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -104,12 +103,12 @@ def test_blocks_hold_what_can_be_kept(value: Any) -> None:
 class Spelling(WireDecoder):
     """Says each event's data letter by letter, and breaks off at an exclamation mark."""
 
-    def _receive(self, event: ServerSentEvent) -> Iterator[StreamEvent]:
-        for letter in event.data:
+    def _receive(self, event: ServerSentEvent) -> None:
+        for letter in event.data.decode():
             if letter == "!":
                 raise broken_off("!")
             self.done = letter == "."
-            yield TextDelta(letter)
+            self._say(TextDelta(letter))
 
 
 def test_what_an_event_said_before_its_error_counts() -> None:

@@ -33,7 +33,7 @@ from triolet.core.events import (
     UsageReported,
 )
 from triolet.core.sse import ServerSentEvent
-from triolet.core.wire import WireDecoder, broken_off, decode_json, whole_batch
+from triolet.core.wire import WireDecoder, broken_off, decode_json, sendable, whole_batch
 from triolet.errors import RemoteProtocolError
 
 __all__ = ["AnthropicDecoder", "decode_answer", "render_request"]
@@ -64,7 +64,7 @@ class _Delta(msgspec.Struct):
     stop_reason: str | None = None
 
 
-class _Event(msgspec.Struct):
+class _Event(_Head):
     index: int | None = None
     message: _Message | None = None
     content_block: Any = None
@@ -113,20 +113,23 @@ class AnthropicDecoder(WireDecoder):
         self._content = _Content()
         self._usage = _Usage()
 
-    def _receive(self, event: ServerSentEvent) -> list[StreamEvent]:
-        if event.data == "[DONE]":  # from servers that know it from Chat Completions
+    def _receive(self, event: ServerSentEvent) -> None:
+        if event.data == b"[DONE]":  # from servers that know it from Chat Completions
             self.done = True
-            return []
-        head = decode_json(_HEAD, event.data)
+            return
+        head = _decoded(event.data)
         kind = head.type or event.name
         if kind == "error" or (head.type is None and head.error is not None):
             raise broken_off(head.error)
-        if kind in {"message_start", "message_delta"}:
-            return self._message(decode_json(_EVENT, event.data))
         if kind in _BLOCK_EVENTS:
-            return [] if self.finished else self._block(kind, decode_json(_EVENT, event.data))
-        self.done = kind == "message_stop"
-        return []
+            said = [] if self.finished else self._block(kind, _typed(head, event.data))
+        elif kind in {"message_start", "message_delta"}:
+            said = self._message(_typed(head, event.data))
+        else:
+            self.done = kind == "message_stop"
+            return
+        for each in said:
+            self._say(each)
 
     def _message(self, event: _Event) -> list[StreamEvent]:
         events: list[StreamEvent] = []
@@ -139,11 +142,23 @@ class AnthropicDecoder(WireDecoder):
         return events
 
     def _block(self, kind: str, event: _Event) -> list[StreamEvent]:
+        if kind == "content_block_delta":
+            return self._content.take(event.index, event.delta or _Delta())
         if kind == "content_block_start":
             return self._content.begin(event.index, event.content_block)
-        if kind == "content_block_stop":
-            return self._content.end(event.index)
-        return self._content.take(event.index, event.delta or _Delta())
+        return self._content.end(event.index)
+
+
+def _decoded(data: bytes) -> _Head:
+    """An `_Event`, if it can be one: those that do not count may mean other things by the same names."""
+    try:
+        return decode_json(_EVENT, data)
+    except RemoteProtocolError:
+        return decode_json(_HEAD, data)
+
+
+def _typed(head: _Head, data: bytes) -> _Event:
+    return head if isinstance(head, _Event) else decode_json(_EVENT, data)
 
 
 def decode_answer(body: bytes) -> Batch:
@@ -214,7 +229,7 @@ class _Content:
 
     def take(self, index: int | None, delta: _Delta) -> list[StreamEvent]:
         block = self._blocks.get(self._last if index is None else index)
-        return (block or _Block(_Start())).take(delta)
+        return (block or _UNKNOWN).take(delta)
 
     def end(self, index: int | None) -> list[StreamEvent]:
         block = self._blocks.pop(self._last if index is None else index, None)
@@ -238,6 +253,10 @@ class _Block:
 
     def end(self) -> list[StreamEvent]:
         return []
+
+
+_UNKNOWN = _Block(_Start())
+"""The block of a delta that belongs to none: its text counts."""
 
 
 @attrs.define
@@ -307,7 +326,7 @@ class _Other(_Block):
     def end(self) -> list[StreamEvent]:
         if fragments := "".join(self.pieces):
             try:
-                self.data["input"] = decode_json(_OBJECT, fragments)
+                self.data["input"] = decode_json(_OBJECT, sendable(fragments))
             except RemoteProtocolError:
                 return []
         return [BlockCompleted(OpaquePart(DIALECT, self.data))] if self.is_whole else []

@@ -47,7 +47,6 @@ from triolet.core.wire import (
     paired,
     result_text,
     sendable,
-    whole_batch,
 )
 from triolet.errors import RemoteProtocolError
 
@@ -135,8 +134,8 @@ class OpenAIChatDecoder(WireDecoder):
         self._reasoning: list[str] = []
         """What came as ``reasoning_content``, which may have been empty."""
 
-    def _receive(self, event: ServerSentEvent) -> Iterator[StreamEvent]:
-        if event.data == "[DONE]":
+    def _receive(self, event: ServerSentEvent) -> None:
+        if event.data == b"[DONE]":
             self.done = True
             return
         chunk = decode_json(_CHUNK, event.data)
@@ -146,36 +145,41 @@ class OpenAIChatDecoder(WireDecoder):
             raise broken_off(chunk.message)
         for choice in chunk.choices or ():
             if not (choice.index or self.finished):
-                yield from self._choice(choice, choice.delta, choice.finish_reason)
+                self._take(choice, choice.delta, choice.finish_reason)
         if chunk.usage is not None:
-            yield _usage(chunk.usage)
+            self._say(_usage(chunk.usage))
 
-    def _choice(self, choice: _Choice, said: _Delta | None, reason: str | None) -> Iterator[StreamEvent]:
+    def _take(self, choice: _Choice, said: _Delta | None, reason: str | None) -> None:
         if said is not None:
-            yield from self._delta(said)
+            self._hear(said)
         if reason in _BROKEN:
             raise broken_off(choice.error or reason)
         if reason:
             if self._calls.count and self._reasoning:
-                yield BlockCompleted(OpaquePart(DIALECT, {"reasoning_content": "".join(self._reasoning)}))
+                self._say(BlockCompleted(OpaquePart(DIALECT, {"reasoning_content": "".join(self._reasoning)})))
             self.finished = True
             found = _FINISH.get(reason, "other")
-            yield Finished("tool_calls" if found == "stop" and self._calls.count else found)
+            self._say(Finished("tool_calls" if found == "stop" and self._calls.count else found))
 
-    def _delta(self, delta: _Delta) -> Iterator[StreamEvent]:
+    def _hear(self, delta: _Delta) -> None:
         if delta.reasoning_content is not None:
             self._reasoning.append(delta.reasoning_content)
-        thought, text = _split(delta.content)
+        content = delta.content
+        thought, text = ("", content) if isinstance(content, str) else _split(content or ())
         if reasoning := (delta.reasoning_content or delta.reasoning or "") + thought:
-            yield ReasoningDelta(reasoning)
+            self._say(ReasoningDelta(reasoning))
         if text := text + (delta.refusal or ""):
-            yield TextDelta(text)
+            self._say(TextDelta(text))
         for call in delta.tool_calls or ():
-            yield from self._calls.receive(call)
+            self._call(call)
         if delta.function_call is not None:  # what calls were before there could be several
-            yield from self._calls.receive(_ToolCall(index=0, function=delta.function_call))
+            self._call(_ToolCall(index=0, function=delta.function_call))
 
-    def answer(self, body: bytes) -> Iterator[StreamEvent]:
+    def _call(self, fragment: _ToolCall) -> None:
+        for event in self._calls.receive(fragment):
+            self._say(event)
+
+    def answer(self, body: bytes) -> Batch:
         """What the whole body of an answer says that was not streamed."""
         chunk = decode_json(_CHUNK, body)
         if chunk.error is not None:
@@ -184,9 +188,10 @@ class OpenAIChatDecoder(WireDecoder):
         if choice is None:
             raise RemoteProtocolError("the provider sent an answer that holds none: it has no choice of index 0")
         if chunk.usage is not None:
-            yield _usage(chunk.usage)
+            self._say(_usage(chunk.usage))
         # Nothing can be missing from what came in one piece, even if no reason is given.
-        yield from self._choice(choice, choice.message, choice.finish_reason or "other")
+        self._take(choice, choice.message, choice.finish_reason or "other")
+        return tuple(self._said)
 
 
 def decode_answer(body: bytes) -> Batch:
@@ -196,13 +201,11 @@ def decode_answer(body: bytes) -> Batch:
         ProviderUnavailable: the body reports an error.
         RemoteProtocolError: it is no answer.
     """
-    return whole_batch(OpenAIChatDecoder().answer(body))
+    return OpenAIChatDecoder().answer(body)
 
 
-def _split(content: str | list[_Part] | None) -> tuple[str, str]:
+def _split(content: Sequence[_Part]) -> tuple[str, str]:
     """What of a content is thought, and what is text."""
-    if content is None or isinstance(content, str):
-        return "", content or ""
     return "".join(_thought(part.thinking) for part in content), "".join(part.text or "" for part in content)
 
 

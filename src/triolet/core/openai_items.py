@@ -87,7 +87,10 @@ class Entry:
         return "".join(part.text for part in self.parts.values())
 
     def part(self, key: object) -> Written:
-        return self.parts.setdefault(key, Written())
+        part = self.parts.get(key)
+        if part is None:
+            part = self.parts[key] = Written()
+        return part
 
     def settle(self, text: str, key: object = None) -> None:
         """What the server says it wrote in that part, or in all of them, whatever the deltas were."""
@@ -112,8 +115,13 @@ class Items:
 
     def _find(self, kind: Kind, *places: str | int | None) -> Entry | None:
         """The item that is known by the first of the places that is known; no place is the newest's."""
-        given: list[str | int | None] = [place for place in places if place is not None and place != ""]
-        return next((self._found[kind, place] for place in given or [None] if (kind, place) in self._found), None)
+        is_named = False
+        for place in places:
+            if place is not None and place != "":
+                is_named = True
+                if entry := self._found.get((kind, place)):
+                    return entry
+        return None if is_named else self._found.get((kind, None))
 
     def entry(self, kind: Kind, *places: str | int | None) -> Entry:
         return self._find(kind, *places) or self._begin(kind, *places)

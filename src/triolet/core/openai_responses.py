@@ -16,7 +16,7 @@ Rules beside those of `core.wire`:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -27,7 +27,6 @@ from triolet.core.events import (
     BlockCompleted,
     Finished,
     ReasoningDelta,
-    StreamEvent,
     TextCompleted,
     TextDelta,
     ToolCallCompleted,
@@ -45,7 +44,6 @@ from triolet.core.wire import (
     paired,
     result_text,
     sendable,
-    whole_batch,
 )
 from triolet.errors import RemoteProtocolError
 
@@ -83,7 +81,7 @@ class _Head(msgspec.Struct):
     code: Any = None
 
 
-class _Event(msgspec.Struct):
+class _Event(_Head):
     item_id: str | None = None
     output_index: int | None = None
     content_index: int | None = None
@@ -101,9 +99,11 @@ _EVENT = msgspec.json.Decoder(_Event)
 _ANSWER = msgspec.json.Decoder(_Response)
 
 _ENDS = frozenset({"completed", "incomplete", "failed", "cancelled"})
+_TEXTS = {f"{part}.{step}": part for part in ("output_text", "refusal") for step in ("delta", "done")}
+"""The part of a message that an event is about."""
 _KNOWN = _ENDS | {
     *("output_item.added", "output_item.done"),
-    *("output_text.delta", "output_text.done", "refusal.delta", "refusal.done"),
+    *_TEXTS,
     *("reasoning_summary_text.delta", "reasoning_text.delta"),
     *("function_call_arguments.delta", "function_call_arguments.done"),
 }
@@ -121,16 +121,17 @@ class OpenAIResponsesDecoder(WireDecoder):
         """The text that was given."""
         self._has_thought = False
 
-    def _receive(self, event: ServerSentEvent) -> Iterator[StreamEvent]:
-        if event.data == "[DONE]":
+    def _receive(self, event: ServerSentEvent) -> None:
+        if event.data == b"[DONE]":
             self.done = True
             return
-        head = decode_json(_HEAD, event.data)
+        head = _decoded(event.data)
         kind = head.type if isinstance(head.type, str) else event.name
         if kind == "error" or (head.error is not None and not kind.startswith("response.")):
             raise broken_off(head.error or {"message": head.message, "code": head.code})
-        if not self._is_repeated(head.sequence_number):
-            yield from self._event(kind.removeprefix("response."), event.data)
+        kind = kind.removeprefix("response.")
+        if not self._is_repeated(head.sequence_number) and kind in _KNOWN:
+            self._event(kind, head if isinstance(head, _Event) else decode_json(_EVENT, event.data))
 
     def _is_repeated(self, number: object) -> bool:
         if not isinstance(number, int) or number < 1:
@@ -139,132 +140,129 @@ class OpenAIResponsesDecoder(WireDecoder):
         self._last_number = max(number, self._last_number)
         return repeated
 
-    def _event(self, kind: str, data: str) -> Iterator[StreamEvent]:
-        if kind not in _KNOWN:
-            return
-        event = decode_json(_EVENT, data)
+    def _event(self, kind: str, event: _Event) -> None:
         places = (event.item_id, event.output_index)
-        if kind in _ENDS:
-            yield from self._end(event.response or _Response(), kind)
-        elif kind in {"output_item.added", "output_item.done"}:
-            if event.item is not None:
-                yield from self._item(event.item, event.output_index, is_new=kind == "output_item.added")
-        elif kind.startswith("reasoning"):
-            place = (kind, event.summary_index, event.content_index)
-            yield from self._thought(self._items.entry("reasoning", *places), place, event.delta or "")
-        elif kind.startswith("function_call"):
-            entry = self._items.entry("function_call", *places)
-            if new := entry.part(None).write(event.delta or ""):
-                yield ToolCallDelta(entry.number, "", "", new)
-            if event.arguments:
-                yield from self._call_done(entry, Item(arguments=event.arguments))
-        else:
-            entry, key = self._items.entry("message", *places), (kind.partition(".")[0], event.content_index)
-            yield from self._text(entry, key, event.delta or "")
+        if part := _TEXTS.get(kind):
+            entry, key = self._items.entry("message", *places), (part, event.content_index)
+            self._text(entry, key, event.delta or "")
             if whole := event.text or event.refusal:
                 entry.settle(whole, key)
-                yield from self._compared()
+                self._compared()
+        elif kind in _ENDS:
+            self._end(event.response or _Response(), kind)
+        elif kind in {"output_item.added", "output_item.done"}:
+            if event.item is not None:
+                self._item(event.item, event.output_index, is_new=kind == "output_item.added")
+        elif kind.startswith("reasoning"):
+            place = (kind, event.summary_index, event.content_index)
+            self._thought(self._items.entry("reasoning", *places), place, event.delta or "")
+        else:
+            entry = self._items.entry("function_call", *places)
+            if new := entry.part(None).write(event.delta or ""):
+                self._say(ToolCallDelta(entry.number, "", "", new))
+            if event.arguments:
+                self._call_done(entry, Item(arguments=event.arguments))
 
-    def _item(self, raw: dict[str, Any], index: int | None, *, is_new: bool) -> Iterator[StreamEvent]:
+    def _item(self, raw: dict[str, Any], index: int | None, *, is_new: bool) -> None:
         kind = KINDS.get(str(raw.get("type")))
         if kind is None:
             return
         item = parse_item(raw)
         entry = self._items.placed(kind, item, index, is_new=is_new)
         if kind == "function_call":
-            yield from self._call_begun(entry, item) if is_new else self._call_done(entry, item)
+            self._call_begun(entry, item) if is_new else self._call_done(entry, item)
         elif not is_new:
-            yield from self._message_done(entry, item) if kind == "message" else self._reasoning_done(entry, item, raw)
+            self._message_done(entry, item) if kind == "message" else self._reasoning_done(entry, item, raw)
 
     # Text
 
-    def _text(self, entry: Entry, key: object, delta: str) -> Iterator[StreamEvent]:
+    def _text(self, entry: Entry, key: object, delta: str) -> None:
         is_first = not entry.parts
         if delta and (new := entry.part(key).write(delta)):
             text = "\n\n" + new if is_first and self._shown else new
             self._shown.append(text)
-            yield TextDelta(text)
+            self._say(TextDelta(text))
 
-    def _message_done(self, entry: Entry, item: Item) -> Iterator[StreamEvent]:
+    def _message_done(self, entry: Entry, item: Item) -> None:
         whole = words_of(item.content)
         if whole and not entry.parts:
-            yield from self._text(entry, ("output_text", 0), whole)
+            self._text(entry, ("output_text", 0), whole)
         elif whole:
             entry.settle(whole)
-            yield from self._compared()
+            self._compared()
 
-    def _compared(self, whole: str = "") -> Iterator[StreamEvent]:
+    def _compared(self, whole: str = "") -> None:
         """The whole text, if it is not what was given."""
         texts = [entry.text for entry in self._items.entries if entry.kind == "message"]
         whole = whole or "\n\n".join(filter(None, texts))
         if sendable(whole) != sendable("".join(self._shown)):
             self._shown = [whole]
-            yield TextCompleted(whole)
+            self._say(TextCompleted(whole))
 
     # Reasoning
 
-    def _thought(self, entry: Entry, key: object, delta: str) -> Iterator[StreamEvent]:
+    def _thought(self, entry: Entry, key: object, delta: str) -> None:
         is_first = key not in entry.parts
         if new := entry.part(key).write(delta):
-            yield ReasoningDelta("\n\n" + new if is_first and self._has_thought else new)
+            self._say(ReasoningDelta("\n\n" + new if is_first and self._has_thought else new))
             self._has_thought = True
 
-    def _reasoning_done(self, entry: Entry, item: Item, raw: dict[str, Any]) -> Iterator[StreamEvent]:
+    def _reasoning_done(self, entry: Entry, item: Item, raw: dict[str, Any]) -> None:
         if not entry.parts:
             for place, piece in enumerate([*(item.summary or ()), *(item.content or ())]):
-                yield from self._thought(entry, place, piece.words)
+                self._thought(entry, place, piece.words)
         if item.encrypted_content and not entry.block_given:
             entry.block_given = True
-            yield BlockCompleted(OpaquePart(DIALECT, raw))
+            self._say(BlockCompleted(OpaquePart(DIALECT, raw)))
 
     # Calls
 
-    def _call_begun(self, entry: Entry, item: Item) -> Iterator[StreamEvent]:
+    def _call_begun(self, entry: Entry, item: Item) -> None:
         call_id, name = entry.call_id, entry.name
         entry.call_id = call_id or item.call_id or item.id or ""
         entry.name = name or item.name or ""
         new = entry.part(None).write(arguments_of(item))
         if new or (entry.call_id, entry.name) != (call_id, name):
-            yield ToolCallDelta(entry.number, "" if call_id else entry.call_id, "" if name else entry.name, new)
+            self._say(ToolCallDelta(entry.number, "" if call_id else entry.call_id, "" if name else entry.name, new))
 
-    def _call_done(self, entry: Entry, item: Item) -> Iterator[StreamEvent]:
+    def _call_done(self, entry: Entry, item: Item) -> None:
         if not (entry.call_id or entry.name or entry.parts):
-            yield from self._call_begun(entry, item)
+            self._call_begun(entry, item)
             return
         given = (item.call_id or entry.call_id, item.name or entry.name, arguments_of(item) or entry.text)
         if given != (entry.call_id, entry.name, entry.text):
             entry.call_id, entry.name, arguments = given
             entry.settle(arguments)
-            yield ToolCallCompleted(entry.number, *given)
+            self._say(ToolCallCompleted(entry.number, *given))
 
     # The end
 
-    def _end(self, response: _Response, kind: str) -> Iterator[StreamEvent]:
+    def _end(self, response: _Response, kind: str) -> None:
         output = response.output or []
         texts = [words_of(parse_item(raw).content) for raw in output if raw.get("type") == "message"]
         if whole := "\n\n".join(filter(None, texts)):
-            yield from self._compared(whole)
+            self._compared(whole)
         for raw in output:
             if raw.get("type") == "function_call" and (raw.get("call_id") or raw.get("id")):
-                yield from self._item(raw, None, is_new=False)
-        yield from self._finish(response, kind)
+                self._item(raw, None, is_new=False)
+        self._finish(response, kind)
 
-    def _finish(self, response: _Response, kind: str) -> Iterator[StreamEvent]:
+    def _finish(self, response: _Response, kind: str) -> None:
         if response.usage is not None:
-            yield _usage(response.usage)
+            self._say(_usage(response.usage))
         # A server that says "completed" of whatever ends may know better inside.
         status = response.status if response.status in _ENDS else kind
         if status == "completed":
             called = any(entry.name for entry in self._items.entries)
-            yield Finished("tool_calls" if called else "stop")
+            self._say(Finished("tool_calls" if called else "stop"))
         elif status == "incomplete":
             details = response.incomplete_details or _Incomplete()
-            yield Finished("content_filter" if details.reason == "content_filter" else "length")
+            self._say(Finished("content_filter" if details.reason == "content_filter" else "length"))
         else:
             raise broken_off(response.error or status)
         self.finished = self.done = True
 
-    def answer(self, body: bytes) -> Iterator[StreamEvent]:
+    def answer(self, body: bytes) -> Batch:
         """What the whole body of an answer says that was not streamed."""
         response = decode_json(_ANSWER, body)
         if response.error is not None:
@@ -272,8 +270,17 @@ class OpenAIResponsesDecoder(WireDecoder):
         if response.output is None:
             raise RemoteProtocolError("the provider sent an answer that holds none: it has no output")
         for place, raw in enumerate(response.output):
-            yield from self._item(raw, place, is_new=False)
-        yield from self._finish(response, response.status or "completed")
+            self._item(raw, place, is_new=False)
+        self._finish(response, response.status or "completed")
+        return tuple(self._said)
+
+
+def _decoded(data: bytes) -> _Head:
+    """An `_Event`, if it can be one: those that do not count may mean other things by the same names."""
+    try:
+        return decode_json(_EVENT, data)
+    except RemoteProtocolError:
+        return decode_json(_HEAD, data)
 
 
 def decode_answer(body: bytes) -> Batch:
@@ -283,7 +290,7 @@ def decode_answer(body: bytes) -> Batch:
         ProviderUnavailable: the body reports an error.
         RemoteProtocolError: it is no answer.
     """
-    return whole_batch(OpenAIResponsesDecoder().answer(body))
+    return OpenAIResponsesDecoder().answer(body)
 
 
 def _usage(usage: _Usage) -> UsageReported:

@@ -16,6 +16,7 @@ an answer that came in one piece, and ``render_request`` for the other direction
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -48,6 +49,7 @@ class WireDecoder(ABC):
     def __init__(self) -> None:
         self._sse = SSEDecoder()
         self._characters = _Characters()
+        self._said: list[StreamEvent] = []
         self.began = False
         """A server-sent event came: this is a stream."""
         self.finished = False
@@ -64,21 +66,26 @@ class WireDecoder(ABC):
             ProviderUnavailable: the server reported an error inside the stream.
             RemoteProtocolError: an event is not what the dialect allows.
         """
-        events: list[StreamEvent] = []
+        self._said = []
         try:
             for event in self._sse.receive_data(chunk):
                 self.began = True
                 if event.data and not self.done:
-                    for said in self._receive(event):
-                        events += self._characters.receive(said)
+                    self._receive(event)
         except (ProviderUnavailable, RemoteProtocolError):
-            self.before_error = tuple(events)
+            self.before_error = tuple(self._said)
             raise
-        return tuple(events)
+        return tuple(self._said)
 
     @abstractmethod
-    def _receive(self, event: ServerSentEvent) -> Iterable[StreamEvent]:
-        """What one event with data says; notes in ``finished`` and ``done`` when all is said."""
+    def _receive(self, event: ServerSentEvent) -> None:
+        """Say what one event with data says; note in ``finished`` and ``done`` when all is said."""
+
+    def _say(self, event: StreamEvent) -> None:
+        if isinstance(event, TextDelta) and self._characters.are_whole_in(event.text):
+            self._said.append(event)
+        else:
+            self._said += self._characters.receive(event)
 
 
 def whole_batch(events: Iterable[StreamEvent]) -> Batch:
@@ -87,12 +94,19 @@ def whole_batch(events: Iterable[StreamEvent]) -> Batch:
     return tuple(whole for event in events for whole in characters.receive(event))
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 class _Characters:
     """Puts the halves of surrogate pairs together (rule 5)."""
 
     def __init__(self) -> None:
         self._held: dict[int | str, str] = {}
         """The first half that ended the last delta of a kind: of text, of reasoning, of the call of a number."""
+
+    def are_whole_in(self, text: str) -> bool:
+        """Whether a delta is as nearly all are: of characters that need no other."""
+        return text != "" and not self._held and (text.isascii() or not _HALF.search(text))
 
     def receive(self, event: StreamEvent) -> Iterator[StreamEvent]:
         if isinstance(event, TextDelta | ReasoningDelta):
@@ -141,17 +155,18 @@ def sendable(text: str) -> str:
 
 def decode_json(decoder: msgspec.json.Decoder[T], data: str | bytes) -> T:
     """The value, in which texts may hold halves of surrogate pairs; raises RemoteProtocolError for anything else."""
-    text = data if isinstance(data, str) else data.decode("utf-8-sig", "replace")
-    problem: Exception
     try:
-        return decoder.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        problem = error
-    if "\\ud" in text.lower():  # msgspec takes no halves
-        try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError) as error:
+        problem: Exception = error
+    text = data if isinstance(data, str) else data.decode("utf-8-sig", "replace")
+    try:
+        if "\\ud" in text.lower():  # msgspec takes no halves
             return msgspec.convert(json.loads(text, parse_constant=_refuse), decoder.type)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            problem = error
+        if isinstance(data, bytes):  # nor what is no UTF-8
+            return decoder.decode(text)
+    except (ValueError, RecursionError) as error:
+        problem = error
     raise RemoteProtocolError(f"the provider sent a chunk that makes no sense: {problem}")
 
 
