@@ -52,11 +52,12 @@ class SSEDecoder:
     def receive_data(self, chunk: bytes) -> list[ServerSentEvent]:
         events: list[ServerSentEvent] = []
         for line in self._lines(chunk):
-            if line.startswith(b"data: "):  # as most lines do that hold anything
-                self._add_data(line[6:])
-            elif line:
-                self._take_field(line)
-            else:
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                self._add_data(value.removeprefix(b" "))
+            elif field == b"event":
+                self._name = value.removeprefix(b" ").decode("utf-8", errors="replace")
+            elif not line:
                 if self._data:
                     events.append(ServerSentEvent(self._name or "message", b"\n".join(self._data)))
                 self._name, self._data, self._data_size = "", [], 0
@@ -85,14 +86,6 @@ class SSEDecoder:
             self._at_start = False
             lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
         return lines
-
-    def _take_field(self, line: bytes) -> None:
-        field, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if field == b"data":
-            self._add_data(value)
-        elif field == b"event":
-            self._name = value.decode("utf-8", errors="replace")
 
     def _add_data(self, value: bytes) -> None:
         self._data_size += len(value) + 1

@@ -47,6 +47,9 @@ TAIL_SECONDS = 2.0
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 """A connection to it costs nothing, and llama.cpp closes its own after an answer, without saying so: none is kept."""
 
+GRAIN = 0.001
+"""Seconds by which the deadline of a silence is moved at least: to move it costs as much as half an event."""
+
 LONGEST_TEXT = 200
 LONGEST_ANSWER = 4 * 1024 * 1024
 """Bytes of an answer in one piece."""
@@ -220,9 +223,11 @@ class _Answer:
             self._live_on()
 
     def _take(self, batch: Batch) -> None:
-        alive = any(not isinstance(event, UsageReported) for event in batch)
+        alive = False
+        for event in batch:
+            alive = alive or not isinstance(event, UsageReported)
+            self._finished = self._finished or isinstance(event, Finished)
         self.spoken = self.spoken or alive
-        self._finished = self._finished or any(isinstance(event, Finished) for event in batch)
         if self._decoder.done:
             self._hurry(DRAIN_SECONDS)
         elif self._finished:
@@ -233,7 +238,9 @@ class _Answer:
             self._emit(batch)
 
     def _live_on(self) -> None:
-        self.silence.deadline = trio.current_time() + self._settings.idle_timeout
+        deadline = trio.current_time() + self._settings.idle_timeout
+        if abs(deadline - self.silence.deadline) >= GRAIN:
+            self.silence.deadline = deadline
 
     def _hurry(self, seconds: float) -> None:
         self.silence.deadline = min(self.silence.deadline, trio.current_time() + seconds)
