@@ -48,7 +48,7 @@ _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 """A connection to it costs nothing, and llama.cpp closes its own after an answer, without saying so: none is kept."""
 
 GRAIN = 0.001
-"""Seconds by which the deadline of a silence is moved at least: to move it costs as much as half an event."""
+"""The part of its length by which a silence is moved at least: to move it costs as much as half an event."""
 
 LONGEST_TEXT = 200
 LONGEST_ANSWER = 4 * 1024 * 1024
@@ -238,8 +238,9 @@ class _Answer:
             self._emit(batch)
 
     def _live_on(self) -> None:
-        deadline = trio.current_time() + self._settings.idle_timeout
-        if abs(deadline - self.silence.deadline) >= GRAIN:
+        limit = self._settings.idle_timeout
+        deadline = trio.current_time() + limit
+        if abs(deadline - self.silence.deadline) >= limit * GRAIN:
             self.silence.deadline = deadline
 
     def _hurry(self, seconds: float) -> None:
