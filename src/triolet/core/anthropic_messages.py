@@ -118,7 +118,7 @@ class AnthropicDecoder(WireDecoder):
             self.done = True
             return
         head = _decoded(event.data)
-        kind = head.type or event.name
+        kind = head.type or event.name.decode("utf-8", "replace")
         if kind == "error" or (head.type is None and head.error is not None):
             raise broken_off(head.error)
         if kind in _BLOCK_EVENTS:

@@ -141,7 +141,7 @@ class OpenAIChatDecoder(WireDecoder):
         chunk = decode_json(_CHUNK, event.data)
         if chunk.error is not None:
             raise broken_off(chunk.error)
-        if event.name == "error" or chunk.kind == "error":
+        if event.name == b"error" or chunk.kind == "error":
             raise broken_off(chunk.message)
         for choice in chunk.choices or ():
             if not (choice.index or self.finished):

@@ -124,7 +124,8 @@ class Items:
         return None if is_named else self._found.get((kind, None))
 
     def entry(self, kind: Kind, *places: str | int | None) -> Entry:
-        return self._find(kind, *places) or self._begin(kind, *places)
+        # Nearly every delta names its item as the one before did.
+        return self._found.get((kind, places[0] or "")) or self._find(kind, *places) or self._begin(kind, *places)
 
     def _begin(self, kind: Kind, *places: str | int | None) -> Entry:
         entry = Entry(kind, self._calls, next((place for place in places if isinstance(place, str) and place), ""))

@@ -126,7 +126,7 @@ class OpenAIResponsesDecoder(WireDecoder):
             self.done = True
             return
         head = _decoded(event.data)
-        kind = head.type if isinstance(head.type, str) else event.name
+        kind = head.type if isinstance(head.type, str) else event.name.decode("utf-8", "replace")
         if kind == "error" or (head.error is not None and not kind.startswith("response.")):
             raise broken_off(head.error or {"message": head.message, "code": head.code})
         kind = kind.removeprefix("response.")
@@ -136,9 +136,10 @@ class OpenAIResponsesDecoder(WireDecoder):
     def _is_repeated(self, number: object) -> bool:
         if not isinstance(number, int) or number < 1:
             return False
-        repeated = number <= self._last_number
-        self._last_number = max(number, self._last_number)
-        return repeated
+        if number <= self._last_number:
+            return True
+        self._last_number = number
+        return False
 
     def _event(self, kind: str, event: _Event) -> None:
         places = (event.item_id, event.output_index)

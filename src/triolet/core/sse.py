@@ -5,7 +5,7 @@ Source: the WHATWG HTML standard, section 9.2 "Server-sent events". Rules:
 1. Lines end with LF, CRLF or CR; a CR at the end of a chunk may be half of a CRLF.
 2. ``data`` lines of one event are joined by LF; an event without data is not dispatched.
 3. A line that begins with a colon is a comment; unknown fields are ignored.
-4. Bytes are decoded as UTF-8 only when their line is complete, so no chunking can cut a character.
+4. Names and data stay bytes, so no chunking can cut a character: who reads them decodes them as UTF-8.
 5. An event that is not followed by a blank line when the stream ends is incomplete, and dropped.
 6. No chunking changes what comes out, nor whether a limit is broken. Each line of data counts with its end, so
    that empty ones cannot pile up without bound.
@@ -24,12 +24,12 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
 class ServerSentEvent(msgspec.Struct, frozen=True):
-    """One dispatched event; ``name`` is "message" where the server named none, ``data`` should be UTF-8.
+    """One dispatched event; ``name`` is "message" where the server named none. Both should be UTF-8 (rule 4).
 
     A Struct, because there is one for each few letters of an answer, and attrs takes five times longer to make it.
     """
 
-    name: str
+    name: bytes
     data: bytes
 
 
@@ -45,22 +45,23 @@ class SSEDecoder:
         self._tail = bytearray()
         self._after_cr = False
         self._at_start = True
-        self._name = ""
+        self._name = b""
         self._data: list[bytes] = []
         self._data_size = 0
 
     def receive_data(self, chunk: bytes) -> list[ServerSentEvent]:
         events: list[ServerSentEvent] = []
         for line in self._lines(chunk):
+            if not line:
+                if self._data:
+                    events.append(ServerSentEvent(self._name or b"message", b"\n".join(self._data)))
+                self._name, self._data, self._data_size = b"", [], 0
+                continue
             field, _, value = line.partition(b":")
             if field == b"data":
                 self._add_data(value.removeprefix(b" "))
             elif field == b"event":
-                self._name = value.removeprefix(b" ").decode("utf-8", errors="replace")
-            elif not line:
-                if self._data:
-                    events.append(ServerSentEvent(self._name or "message", b"\n".join(self._data)))
-                self._name, self._data, self._data_size = "", [], 0
+                self._name = value.removeprefix(b" ")
         return events
 
     def _lines(self, chunk: bytes) -> list[bytes]:

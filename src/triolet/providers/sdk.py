@@ -73,7 +73,8 @@ class Response(Protocol):
     @property
     def headers(self) -> httpx2.Headers: ...
 
-    def iter_bytes(self) -> AsyncIterator[bytes]: ...
+    @property
+    def http_response(self) -> httpx2.Response: ...
 
 
 Asked: TypeAlias = AbstractAsyncContextManager[Response]
@@ -139,7 +140,7 @@ class SDKProvider(trio.abc.AsyncResource):
         """Emit the answer; what went wrong is returned, so that it is raised outside of its causes (rule 5)."""
         try:
             async with self._ask(parameters) as response:
-                async for chunk in response.iter_bytes():
+                async for chunk in _chunks(response.http_response):
                     answer.receive_data(chunk)
                 answer.receive_end()
                 return None if answer.began else no_stream(response.status_code, response.headers)
@@ -166,6 +167,11 @@ class SDKProvider(trio.abc.AsyncResource):
         """What a server said, fit for a chat and a log: one line, of bounded length, without the key."""
         line = next(iter(self._redact(text).strip().splitlines()), "")
         return "".join(filter(str.isprintable, line))[:LONGEST_TEXT].strip()
+
+
+def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """The body; what is not packed need not go through what unpacks it."""
+    return response.aiter_bytes() if "content-encoding" in response.headers else response.aiter_raw()
 
 
 class _Answer:
