@@ -155,6 +155,16 @@ ROWS: list[tuple[str, list[dict[str, Any]], list[StreamEvent]]] = [
         [begin(0, "server_tool_use", input={"q": 1}), delta(0, "input_json_delta", partial_json=None), stop(0)],
         [opaque("server_tool_use", input={"q": 1})],
     ),
+    (
+        "a server's call, a character of it cut in two",
+        [begin(0, "server_tool_use"), args(0, '{"q": "\ud83d'), args(0, '\ude00\ud83d"}'), stop(0)],
+        [opaque("server_tool_use", input={"q": "😀\ufffd"})],
+    ),
+    (
+        "what does not count may mean other things by known names",
+        [{"type": "hint", "delta": 1, "index": "a"}, begin(0, "text"), say(0, "a")],
+        [TextDelta("a")],
+    ),
     ("a server's call of nonsense", [begin(0, "server_tool_use"), args(0, "[]"), stop(0)], []),
     ("a finish", [finish("end_turn")], [UsageReported(0, 0), Finished("stop")]),
     ("a finish without usage", [{"type": "message_delta", "delta": {"stop_reason": "end_turn"}}], [Finished("stop")]),

@@ -136,9 +136,18 @@ def test_json_may_hold_halves_of_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", ["{", '{"a": 1}', '{"a": 1, "b": "\\ud83d"}', '{"b": "\\ud83d"', '{"a": NaN, "b": "\\ud83d"}']
+    "data",
+    [
+        "{",
+        '{"a": "\ud83d"}',
+        b"\xff",
+        '{"a": 1}',
+        '{"a": 1, "b": "\\ud83d"}',
+        '{"b": "\\ud83d"',
+        '{"a": NaN, "b": "\\ud83d"}',
+    ],
 )
-def test_other_json_makes_no_sense(data: str) -> None:
+def test_other_json_makes_no_sense(data: str | bytes) -> None:
     with pytest.raises(RemoteProtocolError, match=r"^the provider sent a chunk that makes no sense: "):
         decode_json(TEXTS, data)
 

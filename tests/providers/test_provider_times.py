@@ -36,6 +36,8 @@ SILENT: list[tuple[list[Step], float, str]] = [
     ([Pause(6), say("a"), Hang()], 6 + IDLE, "a"),
     ([say("a"), *BEATING], IDLE, "a"),
     ([say("a"), Pause(4), say("b"), Pause(4), say("c"), Hang()], 8 + IDLE, "abc"),
+    ([say("a"), Pause(0.003), say("b"), Hang()], IDLE, "ab"),  # moved by a thousandth of itself, or not at all
+    ([say("a"), Pause(0.003), say("b"), Pause(0.003), say("c"), Hang()], 0.006 + IDLE, "abc"),
     ([say("a"), Pause(4), Write(b'data: {"choices": [{"delta'), Hang()], IDLE, "a"),
     ([say("a"), *EMPTY], IDLE, "a"),
     ([*COUNTING], FIRST, ""),

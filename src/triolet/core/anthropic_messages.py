@@ -117,7 +117,10 @@ class AnthropicDecoder(WireDecoder):
         if event.data == b"[DONE]":  # from servers that know it from Chat Completions
             self.done = True
             return
-        head = _decoded(event.data)
+        try:
+            head: _Head = decode_json(_EVENT, event.data)
+        except RemoteProtocolError:  # one that does not count may mean other things by the same names
+            head = decode_json(_HEAD, event.data)
         kind = head.type or event.name.decode("utf-8", "replace")
         if kind == "error" or (head.type is None and head.error is not None):
             raise broken_off(head.error)
@@ -147,14 +150,6 @@ class AnthropicDecoder(WireDecoder):
         if kind == "content_block_start":
             return self._content.begin(event.index, event.content_block)
         return self._content.end(event.index)
-
-
-def _decoded(data: bytes) -> _Head:
-    """An `_Event`, if it can be one: those that do not count may mean other things by the same names."""
-    try:
-        return decode_json(_EVENT, data)
-    except RemoteProtocolError:
-        return decode_json(_HEAD, data)
 
 
 def _typed(head: _Head, data: bytes) -> _Event:

@@ -123,9 +123,9 @@ class Items:
                     return entry
         return None if is_named else self._found.get((kind, None))
 
-    def entry(self, kind: Kind, *places: str | int | None) -> Entry:
-        # Nearly every delta names its item as the one before did.
-        return self._found.get((kind, places[0] or "")) or self._find(kind, *places) or self._begin(kind, *places)
+    def entry(self, kind: Kind, item_id: str | None, index: int | None = None) -> Entry:
+        known = self._found.get((kind, item_id or ""))  # as nearly every delta's is
+        return known or self._find(kind, item_id, index) or self._begin(kind, item_id, index)
 
     def _begin(self, kind: Kind, *places: str | int | None) -> Entry:
         entry = Entry(kind, self._calls, next((place for place in places if isinstance(place, str) and place), ""))

@@ -125,7 +125,10 @@ class OpenAIResponsesDecoder(WireDecoder):
         if event.data == b"[DONE]":
             self.done = True
             return
-        head = _decoded(event.data)
+        try:
+            head: _Head = decode_json(_EVENT, event.data)
+        except RemoteProtocolError:  # one that does not count may mean other things by the same names
+            head = decode_json(_HEAD, event.data)
         kind = head.type if isinstance(head.type, str) else event.name.decode("utf-8", "replace")
         if kind == "error" or (head.error is not None and not kind.startswith("response.")):
             raise broken_off(head.error or {"message": head.message, "code": head.code})
@@ -142,9 +145,8 @@ class OpenAIResponsesDecoder(WireDecoder):
         return False
 
     def _event(self, kind: str, event: _Event) -> None:
-        places = (event.item_id, event.output_index)
         if part := _TEXTS.get(kind):
-            entry, key = self._items.entry("message", *places), (part, event.content_index)
+            entry, key = self._items.entry("message", event.item_id, event.output_index), (part, event.content_index)
             self._text(entry, key, event.delta or "")
             if whole := event.text or event.refusal:
                 entry.settle(whole, key)
@@ -156,9 +158,10 @@ class OpenAIResponsesDecoder(WireDecoder):
                 self._item(event.item, event.output_index, is_new=kind == "output_item.added")
         elif kind.startswith("reasoning"):
             place = (kind, event.summary_index, event.content_index)
-            self._thought(self._items.entry("reasoning", *places), place, event.delta or "")
+            entry = self._items.entry("reasoning", event.item_id, event.output_index)
+            self._thought(entry, place, event.delta or "")
         else:
-            entry = self._items.entry("function_call", *places)
+            entry = self._items.entry("function_call", event.item_id, event.output_index)
             if new := entry.part(None).write(event.delta or ""):
                 self._say(ToolCallDelta(entry.number, "", "", new))
             if event.arguments:
@@ -274,14 +277,6 @@ class OpenAIResponsesDecoder(WireDecoder):
             self._item(raw, place, is_new=False)
         self._finish(response, response.status or "completed")
         return tuple(self._said)
-
-
-def _decoded(data: bytes) -> _Head:
-    """An `_Event`, if it can be one: those that do not count may mean other things by the same names."""
-    try:
-        return decode_json(_EVENT, data)
-    except RemoteProtocolError:
-        return decode_json(_HEAD, data)
 
 
 def decode_answer(body: bytes) -> Batch:
