@@ -82,10 +82,7 @@ class WireDecoder(ABC):
         """Say what one event with data says; note in ``finished`` and ``done`` when all is said."""
 
     def _say(self, event: StreamEvent) -> None:
-        if isinstance(event, TextDelta) and self._characters.are_whole_in(event.text):
-            self._said.append(event)
-        else:
-            self._said += self._characters.receive(event)
+        self._said += self._characters.receive(event)
 
 
 def whole_batch(events: Iterable[StreamEvent]) -> Batch:
@@ -104,11 +101,12 @@ class _Characters:
         self._held: dict[int | str, str] = {}
         """The first half that ended the last delta of a kind: of text, of reasoning, of the call of a number."""
 
-    def are_whole_in(self, text: str) -> bool:
-        """Whether a delta is as nearly all are: of characters that need no other."""
-        return text != "" and not self._held and (text.isascii() or not _HALF.search(text))
+    def receive(self, event: StreamEvent) -> Iterable[StreamEvent]:
+        """The events that it makes whole; a delta of text nearly always is, and then spared the rest."""
+        text = event.text if isinstance(event, TextDelta) and not self._held else ""
+        return (event,) if text and (text.isascii() or not _HALF.search(text)) else self._whole(event)
 
-    def receive(self, event: StreamEvent) -> Iterator[StreamEvent]:
+    def _whole(self, event: StreamEvent) -> Iterator[StreamEvent]:
         if isinstance(event, TextDelta | ReasoningDelta):
             kind = "text" if isinstance(event, TextDelta) else "reasoning"
             if text := self._joined(kind, event.text):
