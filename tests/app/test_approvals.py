@@ -7,7 +7,7 @@ import trio
 from scenes import ADA, BOB, GROUP, Calls, Scene, calls, open_scene, rest, rounds, scene_settings, slow_tool
 
 from triolet.config import StreamingSettings
-from triolet.emulator import Button
+from triolet.emulator import Button, Fault, Reset
 from triolet.providers.scripted import End, Pause, Say, Step
 from triolet.tools import tool
 
@@ -242,3 +242,47 @@ async def test_tool_without_effects_does_not_ask(autojump_clock: object) -> None
     steps: list[Step] = [Say.text("It is gone."), End()]
     async with open_scene(script=rounds(calls("delete"), *steps), tools=[slow_tool("delete")]) as scene:
         assert await scene.ask() == "It is gone."
+
+
+async def test_question_is_asked_although_the_answer_may_be_hidden(autojump_clock: object) -> None:
+    """Nobody knows the id of the message in which it grew, so it does not grow; a question waits for nothing."""
+    story: list[Step | Calls] = [Say.text("I will delete it."), Pause(30.0), *STORY[2:]]
+    settings = scene_settings(streaming=StreamingSettings(transport="edit"))
+    async with open_scene(
+        script=rounds(*story), tools=[slow_tool("delete", has_effects=True)], settings=settings
+    ) as scene:
+        scene.telegram.add_fault(Fault(method="sendMessage", action=Reset(carried_out=False)))
+        stage = Stage(scene, ADA, [])
+        stage.say()
+        with trio.fail_after(45.0):
+            await stage.wait_prompt()
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_question_rings_although_a_tool_line_was_there(autojump_clock: object, screen: str) -> None:
+    chat_id, streaming = SCREENS[screen]
+    tools = [slow_tool("search", 10.0), slow_tool("delete", has_effects=True)]
+    story: list[Step | Calls] = [calls("search"), Pause(1.0), calls("delete"), Say.text("Done.")]
+    async with open_scene(script=rounds(*story), tools=tools, settings=scene_settings(streaming=streaming)) as scene:
+        stage = Stage(scene, chat_id, [])
+        stage.say()
+        prompt = await stage.wait_prompt()
+        await rest(5)
+        messages = scene.server.screen(chat_id).messages
+        [question] = [message for message in messages if message.id == prompt[0]]
+        assert question.rang
+        stage.press(prompt, 0)
+        assert await stage.settled() == [f"{QUESTION}\n\n✅ allowed", "Done."]
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_answer_that_ends_in_a_question_stays_above_it(autojump_clock: object, screen: str) -> None:
+    chat_id, streaming = SCREENS[screen]
+    tools = [slow_tool("delete", has_effects=True)]
+    async with open_scene(
+        script=rounds(*STORY[:3], End()), tools=tools, settings=scene_settings(streaming=streaming)
+    ) as scene:
+        stage = Stage(scene, chat_id, [])
+        stage.say()
+        stage.press(await stage.wait_prompt(), 0)
+        assert await stage.settled() == ["I will delete it.", f"{QUESTION}\n\n✅ allowed"]
