@@ -244,6 +244,31 @@ async def test_broken_answer_is_continued_where_it_was(
         assert GO_ON not in history
 
 
+@pytest.mark.parametrize("prefills", [True, False])
+async def test_what_a_model_thinks_before_it_goes_on_is_not_seen(autojump_clock: object, prefills: bool) -> None:
+    thought = "" if prefills else "<think>SECRET again</think>\n\nword8 word9"
+    script = in_turn(
+        [Say.text("<think>SECRET</think>"), *tokens(10), Say.text("\n<think>SECRET"), DOWN],
+        [Say.text(f"{thought} word10 word11"), End()],
+    )
+    model = ScriptedProvider(script, prefills=prefills)
+    async with open_scene(providers=[model]) as scene:
+        assert (await scene.ask()).split() == said(12).split()
+        assert not any("SECRET" in str(call.params) for call in scene.telegram.journal)
+        assert model.requests[1].messages[1].text == said(10) + " \n"
+        await scene.ask("And?")
+        assert model.requests[2].messages[1].text.split() == said(12).split()
+
+
+async def test_continuation_knows_the_question_however_long_it_is(autojump_clock: object) -> None:
+    script = in_turn(GOOD, [*tokens(10), DOWN], [Say.text("word8 word9 word10"), End()])
+    async with open_scene(script=script, settings=scene_settings(context_tokens=1000)) as scene:
+        await scene.ask()
+        assert await scene.ask("why? " * 800) == said(11)
+        asked = [(message.role, message.text[:5]) for message in scene.provider.requests[2].messages]
+        assert asked == [("user", "why? "), ("assistant", "word0"), ("user", GO_ON[:5])]
+
+
 async def test_continuation_that_breaks_off_is_continued_in_its_turn(autojump_clock: object) -> None:
     script = in_turn([Say.text("One, two, "), Cut()], [Say.text("three, "), DOWN], [Say.text("four."), End()])
     async with open_scene(providers=[ScriptedProvider(script, prefills=True)]) as scene:

@@ -362,6 +362,25 @@ def test_reasoning_and_questions_are_no_answer() -> None:
     assert (coalescer.text, coalescer.is_silent) == ("", True)
 
 
+def test_another_attempt_begins_in_no_hidden_block() -> None:
+    coalescer = Coalescer(["think"])
+    coalescer.receive((TextDelta("a <\n<think>b"), RoundStarted("m"), TextDelta("c")))
+    assert coalescer.text == "a <\nc"
+
+
+def test_another_attempt_goes_on_with_what_was_withheld() -> None:
+    coalescer = Coalescer(["think"])
+    coalescer.receive((TextDelta("a\n<thi"), RoundStarted("m"), TextDelta("s>")))
+    assert coalescer.text == "a\n<this>"
+
+
+def test_completed_text_is_without_earlier_segments_and_hidden_text() -> None:
+    coalescer = Coalescer(["think"], reasoning=True)
+    coalescer.receive((TextDelta("<think>x</think>a "), ReasoningDelta("hm"), TextDelta("b")))
+    coalescer.receive((TextCompleted("<think>x</think>a bc"),))
+    assert coalescer.finish() == Frame("bc", 4, ("a ", Reasoning("hm")))
+
+
 def test_the_end_of_a_round_is_not_that_of_the_next() -> None:
     coalescer = Coalescer()
     coalescer.receive((Finished("tool_calls"), CALLED, RoundStarted("m"), TextDelta("a")))

@@ -119,3 +119,10 @@ def test_another_attempt_forgets_what_was_not() -> None:
     answer.begin_again()
     answer.receive((TextDelta("b"), ENDED))
     assert (answer.text, answer.message()) == ("b", Message.of("assistant", "b"))
+
+
+def test_another_attempt_begins_in_no_hidden_block() -> None:
+    answer = told(TextDelta("a\n<think>b"))
+    answer.begin_again()
+    answer.receive((TextDelta("c"), ENDED))
+    assert (answer.text, answer.message()) == ("a\nc", Message.of("assistant", "a\nc"))

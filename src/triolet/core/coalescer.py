@@ -96,6 +96,7 @@ class _Text:
     """A segment of the answer as it streams in."""
 
     def __init__(self, hide_tags: Sequence[str]) -> None:
+        self._hide_tags = hide_tags
         self._hidden = Hidden(hide_tags)
         self._pieces: list[str] = []
 
@@ -121,6 +122,13 @@ class _Text:
     @property
     def is_silent(self) -> bool:
         return self._hidden.is_silent
+
+    def begun_again(self) -> _Text:
+        """The same for another attempt: what of it can be seen, in no hidden block."""
+        text = _Text(self._hide_tags)
+        if not is_blank(self.shown):
+            text.feed(self.whole)
+        return text
 
 
 class Coalescer:
@@ -184,7 +192,11 @@ class Coalescer:
     def _complete(self, whole: str) -> None:
         """The text of the round is this: the live segment is what of it comes after the earlier ones."""
         self._text = _Text(self._hide_tags)
-        self._text.feed(whole.removeprefix(self._of_round))
+        self._text.feed(whole)
+        if self._of_round:
+            live = self._text.whole.removeprefix(self._of_round)
+            self._text = _Text(self._hide_tags)
+            self._text.feed(live)
         self._revision += 1
 
     def _think(self, text: str) -> None:
@@ -197,8 +209,7 @@ class Coalescer:
     def _begin_round(self, note: str) -> None:
         self.finished = None
         self._end_reasoning()
-        if is_blank(self._text.shown):
-            self._text = _Text(self._hide_tags)
+        self._text = self._text.begun_again()
         self._revision += bool(note) or bool(self._note)
         self._note = note
 
