@@ -68,6 +68,22 @@ def told(*events: StreamEvent) -> Round:
             id="two calls of one id",
         ),
         pytest.param(
+            [
+                ToolCallDelta(0, "", "search", ""),
+                ToolCallDelta(1, "call_0", "fetch", ""),
+                ToolCallDelta(2, "call_0", "save", ""),
+                ToolCallDelta(3, "call_2", "send", ""),
+                ENDED,
+            ],
+            [
+                ToolCallPart("call_0_", "search"),
+                ToolCallPart("call_0", "fetch"),
+                ToolCallPart("call_2_", "save"),
+                ToolCallPart("call_2", "send"),
+            ],
+            id="ids that look like ours",
+        ),
+        pytest.param(
             [SEARCH, ToolCallDelta(1, "b", "", "{}"), ENDED], [ToolCallPart("a", "search", "{}")], id="no name"
         ),
         pytest.param([SEARCH], [], id="a call of a round that was cut"),

@@ -118,8 +118,16 @@ class Round:
         calls = list(self._calls.values())
         number = calls.index(part)
         known = {call.call_id for call in calls[:number]} | {""}
-        call_id = f"call_{number}" if part.call_id in known else part.call_id
+        call_id = _new_id(number, calls) if part.call_id in known else part.call_id
         return [ToolCallPart(call_id, part.name, "".join(part.pieces))]
+
+
+def _new_id(number: int, calls: Sequence[_Call]) -> str:
+    """An id for the call of that number, which none of the calls has."""
+    call_id = f"call_{number}"
+    while any(call.call_id == call_id for call in calls):
+        call_id += "_"
+    return call_id
 
 
 def _seen(text: str, hide_tags: Sequence[str]) -> str:
