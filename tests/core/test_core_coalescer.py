@@ -314,6 +314,25 @@ REASONED: list[tuple[str, list[tuple[TurnBatch, Frame]]]] = [
             ((RoundStarted("m"),), Frame("", 4, (), "✓ search")),
         ],
     ),
+    (
+        "a note is old when there is a thought",
+        [
+            ((RoundStarted("m", "late"),), Frame("", 1, note="late")),
+            ((ReasoningDelta("hm"),), Frame("", 2, reasoning="hm")),
+        ],
+    ),
+    (
+        "a note is old when there is a whole text",
+        [((RoundStarted("m", "late"),), Frame("", 1, note="late")), ((TextCompleted("Yes"),), Frame("Yes", 2))],
+    ),
+    (
+        "a note is old when there is the end of a round",
+        [((RoundStarted("m", "late"),), Frame("", 1, note="late")), ((CALLED,), Frame("", 2))],
+    ),
+    (
+        "a note is old when there is a tool",
+        [((RoundStarted("m", "late"),), Frame("", 1, note="late")), ((SEARCH,), Frame("", 3, (), "⏳ search"))],
+    ),
     ("a tool that failed", [((SEARCH, FAILED_SEARCH), Frame("", 2, (), "✗ search"))]),
     (
         "a question stands where it was asked, and keeps its place when it is answered",

@@ -198,6 +198,7 @@ class Coalescer:
             self._text = _Text(self._hide_tags)
             self._text.feed(live)
         self._revision += 1
+        self._note = ""
 
     def _think(self, text: str) -> None:
         if self._wants_reasoning:
@@ -205,6 +206,7 @@ class Coalescer:
             self._end_text()
             self._reasoning += text
             self._revision += 1
+            self._note = ""
 
     def _begin_round(self, note: str) -> None:
         self.finished = None
@@ -214,6 +216,8 @@ class Coalescer:
         self._note = note
 
     def _end_round(self) -> None:
+        self._revision += bool(self._note)
+        self._note = ""
         self._end_reasoning()
         self._end_text()
         self._of_round = ""
