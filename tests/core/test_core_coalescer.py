@@ -7,7 +7,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.core.coalescer import Coalescer, Frame, Prompt, Reasoning
+from triolet.core.coalescer import TOOLS_SHOWN, Coalescer, Frame, Prompt, Reasoning
 from triolet.core.conversation import Ending, Message, ToolCallPart, ToolResultPart
 from triolet.core.events import (
     ApprovalAsked,
@@ -366,6 +366,15 @@ def test_rounds_reasoning_and_questions(name: str, walk: list[tuple[TurnBatch, F
     for batch, frame in walk:
         coalescer.receive(batch)
         assert coalescer.take_frame() == frame
+
+
+def test_a_status_line_has_room_for_so_many_tools() -> None:
+    coalescer = Coalescer()
+    coalescer.receive(tuple(ToolStarted(str(number), f"n{number}") for number in range(TOOLS_SHOWN)))
+    assert coalescer.take_frame().status.startswith("⏳ n0 · ")
+    coalescer.receive((ToolStarted("x", "last"),))
+    assert coalescer.take_frame().status.startswith("… · ⏳ n1 · ")
+    assert coalescer.take_frame().status.endswith(" · ⏳ last")
 
 
 def test_the_end_closes_what_is_open() -> None:

@@ -43,6 +43,9 @@ from triolet.core.text import is_blank
 
 _ENDINGS: dict[FinishReason, Ending] = {"length": Ending.LENGTH, "content_filter": Ending.FILTERED}
 
+TOOLS_SHOWN = 16
+"""A status line tells of so many tools, the newest ones: an answer may use more than there is room for."""
+
 
 @attrs.frozen
 class Reasoning:
@@ -261,11 +264,16 @@ class Coalescer:
     def _repeats(self, text: str) -> bool:
         return text.strip() == self._last_text
 
+    @property
+    def _status(self) -> str:
+        tools = list(self._tools.values())
+        return " · ".join((["…"] if len(tools) > TOOLS_SHOWN else []) + tools[-TOOLS_SHOWN:])
+
     def take_frame(self) -> Frame:
         shown = self._text.shown
         if self._last_text.startswith(shown.strip()):
             shown = ""  # so far it only repeats what is said already
-        return Frame(shown, self._revision, self._before, " · ".join(self._tools.values()), self._reasoning, self._note)
+        return Frame(shown, self._revision, self._before, self._status, self._reasoning, self._note)
 
     def finish(self) -> Frame:
         """The answer, if it has ended."""
