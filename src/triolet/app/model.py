@@ -155,12 +155,11 @@ class Model:
                 return
 
     def _order(self) -> Iterator[tuple[_Candidate, int]]:
-        """Who is asked, and how often: the last one is the only one with whom patience helps."""
+        """Who is asked, and how often: the last one is the only one with whom patience helps, if it is not failing."""
         for candidate in self._candidates:
-            if candidate.breaker.allows(trio.current_time()):
-                yield candidate, ATTEMPTS if candidate is self._candidates[-1] else 1
-            elif candidate is self._candidates[-1]:
-                yield candidate, 1
+            is_last = candidate is self._candidates[-1]
+            if candidate.breaker.allows(trio.current_time()) or is_last:
+                yield candidate, ATTEMPTS if is_last and not candidate.breaker.is_open else 1
 
     async def _ask_patiently(
         self, candidate: _Candidate, question: Question, answer: Round, emit: Emit, *, attempts: int
