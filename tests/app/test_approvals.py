@@ -286,3 +286,23 @@ async def test_answer_that_ends_in_a_question_stays_above_it(autojump_clock: obj
         stage.say()
         stage.press(await stage.wait_prompt(), 0)
         assert await stage.settled() == ["I will delete it.", f"{QUESTION}\n\n✅ allowed"]
+
+
+async def test_question_of_a_group_that_has_moved(autojump_clock: object) -> None:
+    old, new = -5, -1005
+    ran: list[float] = []
+    tools = [slow_tool("delete", has_effects=True, ran=ran)]
+    story: list[Step | Calls] = [Pause(10.0), *STORY[2:]]
+    async with open_scene(script=rounds(*story), tools=tools) as scene:
+        scene.telegram.add_group(old, "Few", (ADA, BOB))
+        Stage(scene, old, ran).say()
+        await trio.sleep(3.0)
+        scene.server.migrate(old, new, ADA)
+        stage = Stage(scene, new, ran)
+        prompt = await stage.wait_prompt()
+        stage.press(prompt, 0, BOB)
+        await rest(5)
+        assert ran == []
+        stage.press(prompt, 0)
+        await rest(5)
+        assert len(ran) == 1

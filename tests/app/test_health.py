@@ -204,10 +204,13 @@ async def test_model_that_fails_again_and_again_is_left_alone_for_a_while(autoju
 
 
 async def test_only_model_that_fails_again_and_again_is_asked_once_a_question(autojump_clock: object) -> None:
-    async with open_scene(script=in_turn(*[[DOWN]] * 7, GOOD)) as scene:
+    async with open_scene(script=in_turn(*[[DOWN]] * 8, GOOD)) as scene:
         for _ in range(3):
             assert "⚠" in await scene.ask()
         assert len(scene.provider.requests) == 3 + 3 + 1
+        await trio.sleep(REST)
+        assert "⚠" in await scene.ask()
+        assert len(scene.provider.requests) == 3 + 3 + 1 + 1, "half open, it is asked once, too"
         assert await scene.ask() == "All is well."
 
 
@@ -334,6 +337,31 @@ async def test_continue_button_is_for_who_asked(autojump_clock: object) -> None:
         await rest(5)
         assert len(scene.bot_messages(GROUP)) == 1
         assert len(buttons(scene, GROUP)) == 1
+
+
+async def test_continue_button_is_heard_however_much_waits(autojump_clock: object) -> None:
+    script = in_turn([*tokens(10), End("length")], tokens(100), GOOD)
+    async with open_scene(script=script) as scene:
+        await scene.ask()
+        [(message_id, _, data)] = buttons(scene)
+        for number in range(8):
+            scene.server.say(ADA, f"And {number}?")
+        await rest(2)
+        scene.server.press_button(ADA, message_id, data, ADA)
+        await rest(60)
+        assert scene.provider.requests[-1].messages[-1].text == CONTINUE
+
+
+async def test_continue_button_has_no_meaning_in_a_new_conversation(autojump_clock: object) -> None:
+    async with open_scene(*tokens(10), End("length")) as scene:
+        await scene.ask()
+        [(message_id, _, data)] = buttons(scene)
+        assert "forgotten" in await scene.ask("/new")
+        scene.server.press_button(ADA, message_id, data, ADA)
+        await rest(20)
+        assert len(scene.provider.requests) == 1
+        [told] = [call for call in scene.telegram.journal if call.method == "answerCallbackQuery"]
+        assert told.params["text"] == "This button has had its day."
 
 
 async def test_stopped_answer_needs_no_button(autojump_clock: object) -> None:
