@@ -115,6 +115,7 @@ async def test_last_round_has_nothing_to_call(autojump_clock: object, max_rounds
     ) as scene:
         assert await scene.ask() == "Well."
         assert [request.may_call for request in scene.provider.requests] == [True] * (max_rounds - 1) + [False]
+        assert all(request.tools == scene.provider.requests[0].tools for request in scene.provider.requests)
 
 
 async def test_model_that_calls_in_its_last_round_is_not_obeyed(autojump_clock: object) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
+import trio.testing
 from scenes import ADA, BOB, GROUP, Calls, Scene, calls, open_scene, rest, rounds, scene_settings, slow_tool
 
+from triolet.app.approvals import Approvals
 from triolet.config import StreamingSettings
+from triolet.core.buttons import Button as Meaning
+from triolet.core.buttons import Buttons
+from triolet.core.conversation import ConversationKey, ToolCallPart
+from triolet.core.events import ApprovalAsked, ApprovalEnded, TurnEvent
 from triolet.emulator import Button, Fault, Reset
 from triolet.providers.scripted import End, Pause, Say, Step
 from triolet.tools import tool
@@ -306,3 +314,70 @@ async def test_question_of_a_group_that_has_moved(autojump_clock: object) -> Non
         stage.press(prompt, 0)
         await rest(5)
         assert len(ran) == 1
+
+
+KEY = ConversationKey(ADA)
+
+
+class Booth:
+    """Questions without a bot around them."""
+
+    def __init__(self) -> None:
+        numbers = iter(range(100))
+        self.buttons = Buttons(lambda: str(next(numbers)))
+        self.approvals = Approvals(self.buttons, 60.0)
+        self.events: list[TurnEvent] = []
+        self.answers: dict[str, bool] = {}
+
+    async def ask(self, call_id: str, *, arguments: str = "{}", user_id: int = ADA) -> None:
+        call = ToolCallPart(call_id, "delete", arguments)
+        self.answers[call_id] = await self.approvals.ask(
+            call, self.events.extend, key=KEY, user_id=user_id, shown_by=lambda message_id: message_id == 7
+        )
+
+    @property
+    def asked(self) -> list[ApprovalAsked]:
+        return [event for event in self.events if isinstance(event, ApprovalAsked)]
+
+
+async def test_oldest_question_to_a_person_is_answered_first_and_each_once(autojump_clock: object) -> None:
+    booth = Booth()
+    async with trio.open_nursery() as nursery:
+        for call_id, user_id in (("a", BOB), ("b", ADA), ("c", ADA)):
+            nursery.start_soon(partial(booth.ask, call_id, user_id=user_id))
+            await trio.testing.wait_all_tasks_blocked()
+        assert booth.approvals.decide(ADA, allowed=True)
+        assert booth.approvals.decide(ADA, allowed=False)
+        assert not booth.approvals.decide(ADA, allowed=True)
+    assert booth.answers == {"a": False, "b": True, "c": False}
+    ended = {event for event in booth.events if isinstance(event, ApprovalEnded)}
+    assert ended == {ApprovalEnded("b", "allowed"), ApprovalEnded("c", "denied"), ApprovalEnded("a", "unanswered")}
+    assert not booth.approvals.decide(BOB, allowed=True)
+    assert len(booth.buttons) == 0
+
+
+async def test_question_that_is_cancelled_leaves_nothing(autojump_clock: object) -> None:
+    booth = Booth()
+    with trio.move_on_after(1.0):
+        await booth.ask("a")
+    assert len(booth.buttons) == 0
+    assert not booth.approvals.decide(ADA, allowed=True)
+
+
+async def test_button_of_a_question_works_under_its_own_message(autojump_clock: object) -> None:
+    booth = Booth()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(booth.ask, "a")
+        await trio.testing.wait_all_tasks_blocked()
+        [asked] = booth.asked
+        assert booth.buttons.redeem(asked.allow, chat_id=ADA, message_id=8, user_id=ADA) == "unknown"
+        found = booth.buttons.redeem(asked.allow, chat_id=ADA, message_id=7, user_id=ADA)
+        assert isinstance(found, Meaning)
+        found.press()
+    assert booth.answers == {"a": True}
+
+
+async def test_no_name_of_an_argument_passes_for_a_line(autojump_clock: object) -> None:
+    booth = Booth()
+    await booth.ask("a", arguments='{"to: 1\\namount": 2}')
+    assert booth.asked[0].text.splitlines() == ["🔐 May I use delete?", r"to: 1\namount: 2"]

@@ -214,6 +214,53 @@ async def test_only_model_that_fails_again_and_again_is_asked_once_a_question(au
         assert await scene.ask() == "All is well."
 
 
+@pytest.mark.parametrize("rejected", [401, 400])
+async def test_model_that_refuses_is_not_one_that_fails(autojump_clock: object, rejected: int) -> None:
+    models = [
+        ScriptedProvider(in_turn([Fail(ProviderRejected("no", status=rejected))])),
+        ScriptedProvider(in_turn(GOOD)),
+    ]
+    async with open_scene(providers=models, settings=scene_settings(fallback=FALLBACK[:1])) as scene:
+        for _ in range(MAX_FAILURES + 3):
+            await scene.ask()
+        assert len(models[0].requests) == MAX_FAILURES + 3
+
+
+async def test_model_that_fails_now_and_then_is_asked_again_and_again(autojump_clock: object) -> None:
+    down: list[Step] = [DOWN]
+    now_and_then = [*[down] * (MAX_FAILURES - 1), GOOD] * 3
+    models = [ScriptedProvider(in_turn(*now_and_then)), ScriptedProvider(in_turn(GOOD))]
+    async with open_scene(providers=models, settings=scene_settings(fallback=FALLBACK[:1])) as scene:
+        for _ in range(len(now_and_then)):
+            await scene.ask()
+        assert len(models[0].requests) == len(now_and_then)
+
+
+async def test_another_model_is_not_held_to_what_the_first_wanted(autojump_clock: object) -> None:
+    runs: list[float] = []
+    models = [
+        ScriptedProvider(in_turn([Say.tool_call("search", "{}"), Pause(5.0), DOWN])),
+        ScriptedProvider(in_turn([Pause(5.0), *GOOD])),
+    ]
+    settings = scene_settings(fallback=FALLBACK[:1])
+    async with open_scene(providers=models, tools=[slow_tool("search", ran=runs)], settings=settings) as scene:
+        scene.server.say(ADA, "Hello")
+        await trio.sleep(8.0)
+        assert scene.server.visible(ADA)[1:] == ["the provider cannot answer now (503); asking another model"]
+        assert await scene.wait_answers() == ["All is well."]
+        assert (runs, len(models[1].requests)) == ([], 1)
+
+
+async def test_model_that_holds_less_than_it_was_said_to_is_asked_for_less_at_once(autojump_clock: object) -> None:
+    too_long = Fail(ContextTooLong("long", status=400))
+    script = in_turn([Say.text("word " * 1000), End()], [too_long], GOOD, GOOD)
+    async with open_scene(script=script) as scene:
+        await scene.ask()
+        await scene.ask("And?")
+        await scene.ask("And then?" + " why?" * 700)
+        assert [len(request.messages) for request in scene.provider.requests] == [1, 3, 1, 3]
+
+
 # After something can be seen
 
 
@@ -288,6 +335,14 @@ async def test_answer_that_cannot_be_continued_says_so(autojump_clock: object, f
         assert await scene.ask() == said(10) + "\n\n⚠ broken off · the provider cannot answer now (503)"
         assert len(scene.provider.requests) == 1 + CONTINUATIONS
         assert [label for _, label, _ in buttons(scene)] == ["▶ Continue"]
+
+
+async def test_call_of_the_broken_attempt_is_not_made(autojump_clock: object) -> None:
+    runs: list[float] = []
+    script = in_turn([*tokens(10), Say.tool_call("search", "{}"), DOWN], [Say.text("word8 word9 word10"), End()])
+    async with open_scene(script=script, tools=[slow_tool("search", ran=runs)]) as scene:
+        assert await scene.ask() == said(11)
+        assert (runs, len(scene.provider.requests)) == ([], 2)
 
 
 async def test_another_answer_is_no_continuation(autojump_clock: object) -> None:

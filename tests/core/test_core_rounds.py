@@ -114,6 +114,10 @@ def test_who_wants_tools(reason: FinishReason, wants: bool) -> None:
     assert not told(TextDelta("a"), Finished(reason)).wants_tools
 
 
+def test_calls_without_names_are_none() -> None:
+    assert not told(ToolCallDelta(0, "a", "", "{}"), ENDED).wants_tools
+
+
 @pytest.mark.parametrize(
     ("text", "spoken"),
     [("", False), (" \n", False), ("<think>much", False), ("<thi", False), ("a", True), ("<think>b</think>a", True)],

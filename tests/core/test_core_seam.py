@@ -34,6 +34,7 @@ def sewn(shown: str, *deltas: str, exact: bool = False) -> tuple[str, bool]:
         pytest.param(SHOWN[:60], SHOWN, id="some of it again, and no more"),
         pytest.param("had one", SHOWN + " had one", id="so few words may be chance"),
         pytest.param("one", SHOWN + " one", id="fewer still"),
+        pytest.param("Once", SHOWN + " Once", id="and at the beginning"),
         pytest.param("", SHOWN, id="nothing"),
     ],
 )
@@ -114,6 +115,11 @@ def test_completed_text_is_that_of_both() -> None:
         TextCompleted(SHOWN + " clock."),
     )
     assert seam.sew((END,)) == (END,)
+
+
+def test_completed_text_leaves_nothing_to_say() -> None:
+    seam = Seam(SHOWN)
+    assert seam.sew((TextDelta("they had"), TextCompleted("clock."), END)) == (TextCompleted(SHOWN + " clock."), END)
 
 
 def test_completed_text_of_another_answer_leaves_what_is_shown() -> None:

@@ -50,6 +50,16 @@ def lost(call: ToolCallPart) -> ToolResultPart:
             id="while one of them ran",
         ),
         pytest.param(
+            [*ASKED, *RAN, *ASKED, *RAN[:2]],
+            [ROUND, RESULTS, ROUND, Message("tool", (lost(SEARCH), FETCHED))],
+            id="while one of the second round ran, whose ids are those of the first",
+        ),
+        pytest.param(
+            [*ASKED, *RAN, RoundStarted("m"), TextDelta("<think>x</think>Hi")],
+            [ROUND, RESULTS, Message.of("assistant", "Hi", Ending.STOPPED)],
+            id="hidden text behind a round",
+        ),
+        pytest.param(
             [*ASKED, ToolEnded("1"), ToolEnded("2", FETCHED)],
             [ROUND, Message("tool", (lost(SEARCH), FETCHED))],
             id="one of them without a result",
