@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 
 import pytest
@@ -12,6 +13,7 @@ from triolet.app.conversation import CONTINUE
 from triolet.app.model import CONTINUATION_PAUSE, CONTINUATIONS, GO_ON
 from triolet.config import FallbackSettings, StreamingSettings
 from triolet.core.breaker import MAX_FAILURES, REST
+from triolet.core.coalescer import Coalescer
 from triolet.core.conversation import OpaquePart
 from triolet.core.events import BlockCompleted
 from triolet.core.ports import ModelRequest
@@ -261,6 +263,14 @@ async def test_model_that_holds_less_than_it_was_said_to_is_asked_for_less_at_on
         assert [len(request.messages) for request in scene.provider.requests] == [1, 3, 1, 3]
 
 
+async def test_model_whose_tokens_are_short_is_asked_for_less(autojump_clock: object) -> None:
+    answer = [Say.text("Because."), Say.usage(4000, 1), End()]
+    async with open_scene(*answer, settings=scene_settings(context_tokens=3000)) as scene:
+        await scene.ask("why? " * 800)
+        await scene.ask("why? " * 800)
+        assert [len(request.messages) for request in scene.provider.requests] == [1, 1]
+
+
 # After something can be seen
 
 
@@ -417,6 +427,20 @@ async def test_continue_button_has_no_meaning_in_a_new_conversation(autojump_clo
         assert len(scene.provider.requests) == 1
         [told] = [call for call in scene.telegram.journal if call.method == "answerCallbackQuery"]
         assert told.params["text"] == "This button has had its day."
+
+
+def answers_in_memory() -> int:
+    gc.collect()
+    return sum(isinstance(each, Coalescer) for each in gc.get_objects())
+
+
+async def test_button_that_stays_keeps_no_text(autojump_clock: object) -> None:
+    before = answers_in_memory()
+    async with open_scene(*tokens(10), End("length")) as scene:
+        await scene.ask()
+        await rest(5)
+        assert answers_in_memory() == before
+        assert [label for _, label, _ in buttons(scene)] == ["▶ Continue"]
 
 
 async def test_stopped_answer_needs_no_button(autojump_clock: object) -> None:
