@@ -264,7 +264,7 @@ async def test_model_that_holds_less_than_it_was_said_to_is_asked_for_less_at_on
 
 
 async def test_model_whose_tokens_are_short_is_asked_for_less(autojump_clock: object) -> None:
-    answer = [Say.text("Because."), Say.usage(4000, 1), End()]
+    answer: list[Step] = [Say.text("Because."), Say.usage(4000, 1), End()]
     async with open_scene(*answer, settings=scene_settings(context_tokens=3000)) as scene:
         await scene.ask("why? " * 800)
         await scene.ask("why? " * 800)

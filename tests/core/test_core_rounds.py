@@ -141,6 +141,12 @@ def test_another_attempt_forgets_what_was_not() -> None:
     assert (answer.text, answer.message()) == ("b", Message.of("assistant", "b"))
 
 
+def test_what_might_have_been_hidden_was_not_seen() -> None:
+    answer = told(TextDelta("<thi"))
+    answer.begin_again()
+    assert answer.text == ""
+
+
 def test_another_attempt_begins_in_no_hidden_block() -> None:
     answer = told(TextDelta("a\n<think>b"))
     answer.begin_again()
