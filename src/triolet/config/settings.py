@@ -104,6 +104,9 @@ class ModelSettings:
         },
     )
     system_prompt: str = _key("", "what the model is told ahead of every conversation")
+    reasoning: Literal["", "low", "medium", "high"] = _key(
+        "", "low | medium | high: how much it thinks first; empty: the provider decides"
+    )
     max_tokens: int = _key(4096, "the longest answer, in tokens", at_least(1))
     context_tokens: int = _key(100_000, "the most of a conversation that is sent, in tokens", at_least(1000))
     max_rounds: int = _key(8, "how often the model is asked in one answer: after each use of tools, again", at_least(1))
