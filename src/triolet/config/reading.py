@@ -6,6 +6,7 @@ names come first, since they explain what seems to be missing.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -51,7 +52,8 @@ _Group: TypeAlias = ClassValidationError | IterableValidationError
 def load(
     path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, object] = MappingProxyType({})
 ) -> Settings:
-    """The settings of the file at ``path``; None: of ``triolet.toml`` here, if there is one.
+    """The settings of the file at ``path``; None: of ``triolet.toml`` here, if there is one; the null
+    device: of no file at all.
 
     ``overrides`` are the command line's, by dotted key. A text for a key of another type is read like an
     environment variable: ``true``, ``0.5``, ``1001,1002``.
@@ -59,7 +61,10 @@ def load(
     Raises:
         ConfigError: the first mistake, and how many others there are.
     """
-    file = DEFAULT_FILE if path is None and DEFAULT_FILE.exists() else path
+    if path == Path(os.devnull):
+        file = None
+    else:
+        file = DEFAULT_FILE if path is None and DEFAULT_FILE.exists() else path
     draft = _Draft(file)
     draft.add_defaults()
     draft.add_file({} if file is None else _parse(file))
