@@ -52,19 +52,16 @@ _Group: TypeAlias = ClassValidationError | IterableValidationError
 def load(
     path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, object] = MappingProxyType({})
 ) -> Settings:
-    """The settings of the file at ``path``; None: of ``triolet.toml`` here, if there is one; the null
-    device: of no file at all.
+    """The settings of the file at ``path``; None: of ``triolet.toml`` here, if there is one.
 
-    ``overrides`` are the command line's, by dotted key. A text for a key of another type is read like an
+    The null device stands for no file at all. ``overrides`` are the command line's, by dotted key. A text for a key of another type is read like an
     environment variable: ``true``, ``0.5``, ``1001,1002``.
 
     Raises:
         ConfigError: the first mistake, and how many others there are.
     """
-    if path == Path(os.devnull):
-        file = None
-    else:
-        file = DEFAULT_FILE if path is None and DEFAULT_FILE.exists() else path
+    found = DEFAULT_FILE if path is None and DEFAULT_FILE.exists() else path
+    file = None if found == Path(os.devnull) else found
     draft = _Draft(file)
     draft.add_defaults()
     draft.add_file({} if file is None else _parse(file))
