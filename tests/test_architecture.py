@@ -57,6 +57,7 @@ NURSERIES: Final = {
     "app/turn.py": "provider, coalescer and transport: the trio",
     "telegram/outbox.py": "calls outlive the turns that made them",
     "tools/runner.py": "the calls of one round, at once",
+    "tools/mcp.py": "servers and their sessions outlive the turns that call them",
     "emulator/http.py": "an application, and the watch for its client's leaving",
     "emulator/server.py": "the connections of one server",
     "cli.py:emulate": "the emulator as a process: printing where it listens needs it to be started",
@@ -74,6 +75,7 @@ BROAD: Final = {
     "app/turn.py:run_turn": "a mistake of ours ends one turn, visibly, and no other",
     "app/turn.py:_commit": "whatever fails in the store, the answer is delivered and the other chats go on",
     "observe/turns.py:_attend": "a failing observer is dropped, and breaks nothing",
+    "tools/mcp_session.py:open_session": "what a bad message may come to within the SDK ends that session, and no more",
     "tools/runner.py:_run": "a failing tool tells the model, and breaks nothing",
 }
 COMPUTED: Final = {
@@ -156,8 +158,6 @@ def test_the_map_on_the_porch_shows_the_rooms(house: House) -> None:
 
 UNTESTED: Final = {
     "app/chat.py",
-    "app/conversation.py",
-    "app/model.py",
     "app/service.py",
     "emulator/dispatch.py",
     "emulator/drafts.py",

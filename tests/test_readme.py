@@ -75,10 +75,10 @@ def test_commands_are_the_programs() -> None:
     assert documented == {name for name in app if not name.startswith("-")}
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "chat", "emulator"])
+@pytest.mark.parametrize("command", ["run", "demo", "chat", "tools", "emulator"])
 def test_documented_options_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     [row] = [row for row in table("command") if f"triolet {command}" in row]
-    common = ["--provider", "--model", "--base-url"] if command != "emulator" else []
+    common = ["--provider", "--model", "--base-url"] if command not in {"tools", "emulator"} else []
     app([command, "--help"], result_action="return_value")
     text = capsys.readouterr().out
     for option in [*re.findall(r"--[a-z-]+", row), *common]:

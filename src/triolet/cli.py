@@ -57,7 +57,7 @@ def demo(
     base_url: BaseUrl = None,
 ) -> None:
     """Chat with the bot on an emulated Telegram, in this terminal: no token, no key, no network."""
-    from triolet.app.bench import open_providers  # noqa: PLC0415  # see above
+    from triolet.app.bench import open_providers, warm_up  # noqa: PLC0415  # see above
     from triolet.app.demo import person_at, problem_with, run_demo, scripted_person  # noqa: PLC0415  # see above
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
 
@@ -72,6 +72,7 @@ def demo(
     async def play() -> None:
         async with open_providers(settings.model) as opened:
             terminal.write(f"Provider: {settings.model.provider}\n")
+            await warm_up(opened)
             person = scripted_person(say, terminal) if say else person_at(terminal)
             await run_demo(settings, opened, person)
 
@@ -93,7 +94,7 @@ def chat(
     base_url: BaseUrl = None,
 ) -> None:
     """Talk to the model in this terminal, with the bot's own conversation engine."""
-    from triolet.app.bench import open_providers  # noqa: PLC0415  # see above
+    from triolet.app.bench import open_providers, warm_up  # noqa: PLC0415  # see above
     from triolet.app.chat import run_chat  # noqa: PLC0415  # see above
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
 
@@ -103,10 +104,32 @@ def chat(
 
     async def talk() -> None:
         async with open_providers(settings.model) as opened:
+            await warm_up(opened)
             await run_chat(settings, opened, terminal)
 
     with terminal.foreground():
         _run_trio(talk)
+
+
+@app.command
+def tools(
+    config: Config = None,
+    *,
+    approve: Annotated[str | None, Parameter(help="Take this MCP server's tools as they are now.")] = None,
+) -> None:
+    """List what the model may call."""
+    from triolet.app import toolshed  # noqa: PLC0415  # see above
+    from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
+
+    settings = _load(config, {})
+    _configure_logging(settings, quiet=True)
+
+    async def tell() -> None:
+        executor = ThreadExecutor()
+        lines = toolshed.approve(settings, approve, executor) if approve else toolshed.list_tools(settings, executor)
+        print("\n".join(await lines))
+
+    _run_trio(tell)
 
 
 @app.command
@@ -195,7 +218,10 @@ def _model_overrides(provider: str | None, model: str | None, base_url: str | No
 
 
 def _configure_logging(settings: Settings, *, verbose: bool = False, quiet: bool = False) -> None:
+    from stamina.instrumentation import set_on_retry_hooks  # noqa: PLC0415  # see above
+
     from triolet.observe import log  # noqa: PLC0415  # see above
 
+    set_on_retry_hooks(())  # what is asked again is logged where it is known why
     secrets = [secret.reveal() for secret in settings.secrets()]
     log.configure(secrets=secrets, level="debug" if verbose else "warning" if quiet else "info")

@@ -6,14 +6,17 @@ import pytest
 import trio
 from scenes import ADA, Scene, calls, open_scene, rest, rounds, scene_settings, slow_tool
 
+from triolet.app.agent import Agent
 from triolet.app.bench import Bench
-from triolet.config import ToolSettings
+from triolet.app.model import Model
+from triolet.config import ModelSettings, ToolSettings
 from triolet.core.conversation import Message, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.events import ToolEnded, TurnBatch, TurnEvent
 from triolet.core.ports import ModelRequest, Tool
 from triolet.core.transcript import NOT_KNOWN
 from triolet.errors import ToolError
-from triolet.providers.scripted import End, Hang, Pause, Say, Step
-from triolet.tools import tool
+from triolet.providers.scripted import End, Hang, Pause, Say, ScriptedProvider, Step
+from triolet.tools import ToolLimits, tool
 
 
 @tool
@@ -37,6 +40,25 @@ async def fail(how: str) -> str:
 
 def results(request: ModelRequest) -> list[str]:
     return [part.content for part in request.messages[-1].parts if isinstance(part, ToolResultPart)]
+
+
+async def test_what_happens_is_told_in_its_order() -> None:
+    """Without a bot around it: this is what the coalescer, the transcript and the tally hear."""
+    heard: list[TurnEvent] = []
+
+    def hear(batch: TurnBatch) -> None:
+        heard.extend(batch)
+
+    async def refuse(call: ToolCallPart) -> bool:
+        return False
+
+    script = rounds(Say.text("Hm."), Say.tool_call("add", '{"a": 1, "b": 2}', call_id="x"), calls(), Say.text("3."))
+    model = Model([(ScriptedProvider(script), ModelSettings(provider="scripted", name="m"))])
+    await Agent(model, Bench([add]), ToolLimits(), max_rounds=3).answer([Message.of("user", "?")], hear, refuse)
+    kinds = [type(event).__name__ for event in heard]
+    first = ["RoundStarted", "TextDelta", "ToolCallDelta", "Finished", "RoundEnded", "ToolStarted", "ToolEnded"]
+    assert kinds == [*first, "RoundStarted", "TextDelta", "Finished"]
+    assert heard[6] == ToolEnded("x", ToolResultPart("x", "3"))
 
 
 async def test_model_is_told_what_its_tools_gave(autojump_clock: object) -> None:

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from scenes import ADA, BOB, GROUP, Calls, Scene, calls, open_scene, rest, rounds, scene_settings, slow_tool
 
-from triolet.app.approvals import Approvals
+from triolet.app.approvals import LONGEST_ARGUMENTS, Approvals, question
 from triolet.config import StreamingSettings
 from triolet.core.buttons import Button as Meaning
 from triolet.core.buttons import Buttons
@@ -121,24 +121,21 @@ async def test_question_shows_exactly_what_would_be_done(autojump_clock: object)
         stage = Stage(scene, ADA, [])
         stage.say()
         await stage.wait_prompt()
-        [question] = scene.bot_messages()
-        assert question.splitlines() == ["🔐 May I use transfer?", r'to: "Eve\namount: 1\u202e"', "amount: 1000"]
+        [asked] = scene.bot_messages()
+        assert asked.splitlines() == ["🔐 May I use transfer?", r'to: "Eve\namount: 1\u202e"', "amount: 1000"]
 
 
-async def test_long_arguments_show_both_ends(autojump_clock: object) -> None:
-    @tool(has_effects=True)
-    async def write(text: str) -> str:
-        """Write."""
-        return "written"
+def test_long_arguments_show_both_ends() -> None:
+    asked = question(ToolCallPart("1", "write", '{"text": "' + "a" * 5000 + 'END"}'))
+    assert asked.startswith('🔐 May I use write?\ntext: "aaa')
+    assert asked.endswith('aaaEND"')
+    assert "\n… 4011 more characters …\n" in asked
+    assert len(asked) < LONGEST_ARGUMENTS + 100
 
-    script = rounds(Say.tool_call("write", '{"text": "' + "a" * 5000 + 'END"}'), calls(), Say.text("Done."))
-    async with open_scene(script=script, tools=[write]) as scene:
-        stage = Stage(scene, ADA, [])
-        stage.say()
-        await stage.wait_prompt()
-        [question] = scene.bot_messages()
-        assert question.endswith('aaaEND"')
-        assert "… 4011 more characters …" in question
+
+@pytest.mark.parametrize("arguments", ["", "{}", "[]", '{"a'])
+def test_call_without_arguments_that_anybody_could_read(arguments: str) -> None:
+    assert question(ToolCallPart("1", "write", arguments)) == "🔐 May I use write?"
 
 
 @pytest.mark.case("I7")

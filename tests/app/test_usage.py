@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import attrs
 import pytest
 from scenes import ADA, BOB, Scene, calls, open_scene, rest, rounds, scene_settings, slow_tool
 
 from triolet.app.bench import price_list
+from triolet.app.reports import tell_usage
 from triolet.config import ModelSettings, StreamingSettings
+from triolet.core.calls import Place
+from triolet.core.conversation import ConversationKey
 from triolet.core.events import UsageReported
+from triolet.core.text import FormattedText
 from triolet.errors import ProviderUnavailable
 from triolet.providers.scripted import Cut, End, Fail, Hang, Say, Script, Step
+from triolet.store import open_store, run_inline
 
 FOOTER = StreamingSettings(footer=True)
 ANSWER: list[Step] = [Say.text("Yes."), Say.usage(1000, 20), End()]
@@ -87,3 +98,22 @@ def test_prices_are_those_of_the_providers_themselves() -> None:
     assert official("another", usage) is None
     elsewhere = price_list(ModelSettings(provider="openai-chat", name="gpt-5-mini", base_url="http://localhost/v1"))
     assert elsewhere("gpt-5-mini", usage) is None
+
+
+@attrs.define(eq=False)
+class _Noted:
+    """A screen that remembers what it was told."""
+
+    notices: list[str] = attrs.Factory(list)
+
+    def notify(self, place: Place, message: FormattedText) -> None:
+        self.notices.append(message.text)
+
+
+async def test_database_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    screen: Any = _Noted()
+    async with open_store(tmp_path / "test.db", executor=run_inline) as store:
+        with closing(sqlite3.connect(tmp_path / "test.db")) as other:
+            other.execute("DROP TABLE usage")
+        await tell_usage(store, screen, Place(ConversationKey(ADA), private=True), update_id=1)
+    assert screen.notices == ["⚠ Nobody knows: the bot's database cannot be used now."]

@@ -75,10 +75,11 @@ def test_the_contract_of_defaults() -> None:
         "groups": {"respond": "mention"},
         "model": {
             "provider": "anthropic",
-            "name": "claude-sonnet-4-5",
+            "name": "claude-sonnet-5-5",
             "base_url": "",
             "api_key": "${ANTHROPIC_API_KEY}",
             "system_prompt": "",
+            "reasoning": "",
             "max_tokens": 4096,
             "context_tokens": 100000,
             "max_rounds": 8,

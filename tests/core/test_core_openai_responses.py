@@ -284,14 +284,14 @@ def test_items_are_rendered_in_their_order() -> None:
         Message("assistant", (BLOCK, TextPart("x"), TextPart("y"))),
     ]
     assert render_request(ModelRequest(history))["input"] == [
-        {"role": "user", "content": "u\n\nv"},
+        {"type": "message", "role": "user", "content": "u\n\nv"},
         THOUGHT,
         {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
-        {"role": "assistant", "content": "t"},
+        {"type": "message", "role": "assistant", "content": "t"},
         {"type": "function_call", "call_id": "b", "name": "g", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "a", "output": "A"},
         {"type": "function_call_output", "call_id": "b", "output": "B"},
-        {"role": "assistant", "content": "xy"},
+        {"type": "message", "role": "assistant", "content": "xy"},
     ]
 
 

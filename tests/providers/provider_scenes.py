@@ -1,7 +1,7 @@
 """What the providers' tests share: an ear for what is emitted, questions, settings, and stages to play scripts on.
 
 A stage is a provider with a model behind it that follows the steps of `triolet.providers.scripted`, whichever way:
-the scripted provider itself, or Chat Completions with the steps put into HTTP, in memory or over TCP.
+the scripted provider itself, or one of the three dialects with the steps put into HTTP, in memory or over TCP.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 import model_server as wire
 import trio
+from model_dialects import CHAT, MESSAGES, RESPONSES, Dialect
 from model_server import KEY, ModelServer, open_model_server
 
 from triolet.config import ModelSettings, Secret
@@ -20,16 +22,23 @@ from triolet.core.conversation import Message
 from triolet.core.events import (
     Batch,
     Finished,
+    FinishReason,
     ReasoningDelta,
     TextDelta,
+    ToolCallCompleted,
     ToolCallDelta,
+    TurnBatch,
     TurnEvent,
     UsageReported,
 )
 from triolet.core.ports import ModelRequest, Provider
 from triolet.errors import ProviderRejected
-from triolet.providers.openai_chat import OpenAIChatProvider, open_openai_chat
+from triolet.net.network import connect_tcp
+from triolet.providers.anthropic_messages import AnthropicProvider
+from triolet.providers.openai_chat import OpenAIChatProvider
+from triolet.providers.openai_responses import OpenAIResponsesProvider
 from triolet.providers.scripted import Cut, Fail, Hang, Pause, Say, ScriptedProvider, Step
+from triolet.providers.sdk import SDKProvider
 
 
 @attrs.define(eq=False)
@@ -52,6 +61,26 @@ class Ear:
         return "".join(event.text for event in self.events if isinstance(event, TextDelta))
 
     @property
+    def reasoning(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, ReasoningDelta))
+
+    @property
+    def calls(self) -> list[tuple[str, str, str]]:
+        """Id, name and arguments of each, in the order in which they began."""
+        calls: dict[int, list[str]] = {}
+        for event in self.events:
+            if isinstance(event, ToolCallDelta | ToolCallCompleted):
+                call = calls.setdefault(event.index, ["", "", ""])
+                more = call[2] + event.arguments if isinstance(event, ToolCallDelta) else event.arguments
+                call[:] = call[0] or event.call_id, call[1] or event.name, more
+        return [(call_id, name, arguments) for call_id, name, arguments in calls.values()]
+
+    @property
+    def usage(self) -> UsageReported | None:
+        """The newest report."""
+        return next((event for event in reversed(self.events) if isinstance(event, UsageReported)), None)
+
+    @property
     def reasons(self) -> list[str]:
         return [event.reason for event in self.events if isinstance(event, Finished)]
 
@@ -67,12 +96,12 @@ async def listen(provider: Provider, text: str = "Hello?") -> Ear:
     return ear
 
 
-def model_settings(**options: Any) -> ModelSettings:
+def model_settings(dialect: Dialect = CHAT, **options: Any) -> ModelSettings:
     """Settings for the model server; time-outs are short, and all different."""
     defaults: dict[str, Any] = {
-        "provider": "openai-chat",
+        "provider": dialect.name,
         "name": "test",
-        "base_url": "http://model.test/v1",
+        "base_url": f"http://model.test{dialect.base}",
         "api_key": Secret(KEY),
         "connect_timeout": 3.0,
         "first_byte_timeout": 7.0,
@@ -82,12 +111,20 @@ def model_settings(**options: Any) -> ModelSettings:
     return ModelSettings(**{**defaults, **options})
 
 
+PROVIDERS: dict[str, Callable[..., SDKProvider]] = {
+    CHAT.name: OpenAIChatProvider,
+    RESPONSES.name: OpenAIResponsesProvider,
+    MESSAGES.name: AnthropicProvider,
+}
+
+
 @attrs.frozen
 class Scene:
-    """A Chat Completions provider and the server that it asks."""
+    """A provider and the server that it asks, in one dialect."""
 
     server: ModelServer
-    provider: OpenAIChatProvider
+    provider: SDKProvider
+    dialect: Dialect = CHAT
 
     async def ask(self, *steps: wire.Step, ear: Ear | None = None) -> Ear:
         """One question, answered with these steps."""
@@ -95,6 +132,10 @@ class Scene:
         ear = ear or Ear()
         await self.provider.stream(question(), ear)
         return ear
+
+    async def ask_told(self, *steps: Step, ear: Ear | None = None) -> Ear:
+        """One question, answered with this story."""
+        return await self.ask(*on_the_wire(self.dialect, steps), ear=ear)
 
     @property
     def pooled(self) -> list[Any]:
@@ -104,62 +145,62 @@ class Scene:
 
 
 @asynccontextmanager
-async def open_scene(**options: Any) -> AsyncIterator[Scene]:
+async def open_scene(dialect: Dialect = CHAT, **options: Any) -> AsyncIterator[Scene]:
     """In memory, so that a virtual clock may tell the time."""
     key = options.pop("key", KEY)
     async with (
         open_model_server(key) as server,
-        open_openai_chat(model_settings(**options), connect=server.connect) as provider,
+        PROVIDERS[dialect.name](model_settings(dialect, **options), connect=server.connect) as provider,
     ):
-        yield Scene(server, provider)
+        server.script = lambda _body: on_the_wire(dialect, [Say.text("Hello.")])
+        yield Scene(server, provider, dialect)
 
 
 @asynccontextmanager
-async def open_tcp_scene(**options: Any) -> AsyncIterator[Scene]:
-    """Over real sockets, in real time."""
+async def open_tcp_scene(dialect: Dialect = CHAT, **options: Any) -> AsyncIterator[Scene]:
+    """Over real sockets, in real time; the address is not one of this machine, to which no connection is kept."""
     with trio.fail_after(10):
         async with open_model_server() as server, trio.open_nursery() as nursery:
-            base_url: str = await nursery.start(server.serve_tcp)
-            async with open_openai_chat(model_settings(base_url=base_url, **options)) as provider:
-                yield Scene(server, provider)
+            port = urlsplit(await nursery.start(server.serve_tcp)).port or 0
+
+            async def connect(_host: str, _port: int) -> trio.abc.Stream:
+                return await connect_tcp("127.0.0.1", port)
+
+            async with PROVIDERS[dialect.name](model_settings(dialect, **options), connect=connect) as provider:
+                server.script = lambda _body: on_the_wire(dialect, [Say.text("Hello.")])
+                yield Scene(server, provider, dialect)
             nursery.cancel_scope.cancel()
 
 
-def _write(event: TurnEvent) -> bytes:
-    if isinstance(event, TextDelta):
-        return wire.say(event.text).data
-    if isinstance(event, ReasoningDelta):
-        return wire.chunk({"reasoning": event.text}).data
-    if isinstance(event, ToolCallDelta):
-        function = {"name": event.name, "arguments": event.arguments}
-        return wire.chunk({"tool_calls": [{"index": event.index, "id": event.call_id, "function": function}]}).data
-    if isinstance(event, UsageReported):
-        return wire.usage(event.input_tokens, event.output_tokens).data
-    assert isinstance(event, Finished), "what a provider says; tools are run by others"
-    return wire.finish(event.reason).data
-
-
-def on_the_wire(steps: Sequence[Step]) -> list[wire.Step]:
-    """The same story, told by a server of Chat Completions."""
+def on_the_wire(dialect: Dialect, steps: Sequence[Step]) -> list[wire.Step]:
+    """The same story, told by a server of this dialect."""
     told: list[wire.Step] = []
+    teller = dialect.teller()
     for step in steps:
         if isinstance(step, Say):
-            told.append(wire.Write(b"".join(map(_write, step.events))))
+            told.append(wire.Write(b"".join(map(teller.tell, step.events))))
         elif isinstance(step, Pause):
             told.append(wire.Pause(step.seconds))
         elif isinstance(step, Hang):
-            told.append(wire.Hang())
+            return [*told, wire.Hang()]
         elif isinstance(step, Cut):
             return told
         elif isinstance(step, Fail):
             if any(isinstance(earlier, wire.Write) for earlier in told):
-                return [*told, wire.stream_error(str(step.error))]
+                return [*told, wire.Write(dialect.stream_error(str(step.error)))]
             status = step.error.status if isinstance(step.error, ProviderRejected) else 503
-            return [*told, wire.refuse(status, str(step.error))]
+            return [*told, wire.Respond(status, dialect.refusal(str(step.error)))]
         else:
-            return [*told, wire.finish(step.reason), wire.done()]
-    finished = any(isinstance(event, Finished) for step in steps if isinstance(step, Say) for event in step.events)
-    return [*told, *([] if finished else [wire.finish()]), wire.done()]
+            return [*told, wire.Write(teller.end(step.reason))]
+    return [*told, wire.Write(teller.end("stop"))]
+
+
+def in_one_piece(dialect: Dialect, said: TurnBatch, reason: FinishReason = "stop") -> wire.Respond:
+    """The same answer from a server that does not stream."""
+    teller = dialect.teller()
+    for event in said:
+        teller.tell(event)
+    return wire.Respond(200, teller.whole(reason))
 
 
 @attrs.frozen
@@ -169,11 +210,14 @@ class Stage:
     provider: Provider
     play: Callable[..., None]
 
-    async def ask(self, *steps: Step, ear: Ear | None = None) -> Ear:
+    async def ask(self, *steps: Step, ear: Ear | None = None, request: ModelRequest | None = None) -> Ear:
         self.play(*steps)
         ear = ear or Ear()
-        await self.provider.stream(question(), ear)
+        await self.provider.stream(request or question(), ear)
         return ear
+
+
+OpenStage: TypeAlias = Callable[[], AbstractAsyncContextManager[Stage]]
 
 
 @asynccontextmanager
@@ -183,15 +227,14 @@ async def scripted_stage() -> AsyncIterator[Stage]:
 
 
 @asynccontextmanager
-async def memory_stage() -> AsyncIterator[Stage]:
-    async with open_scene() as scene:
-        yield Stage(scene.provider, lambda *steps: scene.server.answer(*on_the_wire(steps)))
+async def _wire_stage(opening: AbstractAsyncContextManager[Scene]) -> AsyncIterator[Stage]:
+    async with opening as scene:
+        yield Stage(scene.provider, lambda *steps: scene.server.answer(*on_the_wire(scene.dialect, steps)))
 
 
-@asynccontextmanager
-async def tcp_stage() -> AsyncIterator[Stage]:
-    async with open_tcp_scene() as scene:
-        yield Stage(scene.provider, lambda *steps: scene.server.answer(*on_the_wire(steps)))
+def memory_stage(dialect: Dialect) -> AbstractAsyncContextManager[Stage]:
+    return _wire_stage(open_scene(dialect))
 
 
-OpenStage: TypeAlias = Callable[[], AbstractAsyncContextManager[Stage]]
+def tcp_stage(dialect: Dialect) -> AbstractAsyncContextManager[Stage]:
+    return _wire_stage(open_tcp_scene(dialect))

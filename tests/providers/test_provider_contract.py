@@ -1,7 +1,7 @@
 """The contract of `core.ports.Provider`, one suite for all of them.
 
-Each rule is a walk over a stage. The scripted provider and Chat Completions in memory take every rule in virtual
-time, so that times are exact; Chat Completions over TCP takes those that need no clock.
+Each rule is a walk over a stage. The scripted provider and the three dialects in memory take every rule in virtual
+time, so that times are exact; the dialects over TCP take those that need no clock.
 """
 
 from __future__ import annotations
@@ -12,24 +12,19 @@ from typing import TypeAlias
 import pytest
 import trio
 import trio.testing
-from provider_scenes import Ear, OpenStage, Stage, memory_stage, question, scripted_stage, tcp_stage
+from model_dialects import DIALECTS, Dialect
+from provider_scenes import Ear, Stage, memory_stage, question, scripted_stage, tcp_stage
 
-from triolet.core.events import (
-    Finished,
-    FinishReason,
-    ReasoningDelta,
-    StreamEvent,
-    TextDelta,
-    ToolCallDelta,
-    UsageReported,
-)
+from triolet.core.conversation import Message, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.events import Finished, FinishReason, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
+from triolet.core.ports import ModelRequest, ToolSpec
 from triolet.errors import ProviderRejected, ProviderUnavailable
 from triolet.providers.scripted import Cut, End, Fail, Hang, Pause, Say, Step, events
 
 Rule: TypeAlias = Callable[[Stage], Awaitable[None]]
 
 PIECES = ["Grüße, ", "👋", "\n\n", " ", 'data: {"x": "\\n"}\r\n', "\u2028", "[DONE]", " end ", "e", "\u0301"]
-REASONS: list[FinishReason] = ["stop", "length", "tool_calls", "content_filter"]
+REASONS: list[FinishReason] = ["stop", "length", "content_filter"]
 
 
 async def text_concatenates_exactly(stage: Stage) -> None:
@@ -37,36 +32,71 @@ async def text_concatenates_exactly(stage: Stage) -> None:
     assert ear.text == "".join(PIECES)
 
 
-async def events_come_in_order_as_they_were_said(stage: Stage) -> None:
-    told: list[StreamEvent] = [
-        ReasoningDelta("hm"),
-        TextDelta("a"),
-        ToolCallDelta(0, "call_1", "look", '{"x"'),
-        ToolCallDelta(0, "", "", ":1}"),
-        TextDelta("b"),
+async def thoughts_are_no_text(stage: Stage) -> None:
+    ear = await stage.ask(Say.reasoning("hm"), Say.reasoning(", "), Say.text("a"), Say.text("b"))
+    assert (ear.reasoning, ear.text, ear.reasons) == ("hm, ", "ab", ["stop"])
+    kinds = [type(event) for event in ear.events if isinstance(event, ReasoningDelta | TextDelta | Finished)]
+    assert kinds == [ReasoningDelta, ReasoningDelta, TextDelta, TextDelta, Finished]
+
+
+async def a_call_comes_with_its_fragments(stage: Stage) -> None:
+    begun, more = ToolCallDelta(0, "call_1", "look", '{"x"'), ToolCallDelta(0, "", "", ":1}")
+    ear = await stage.ask(Say.text("a"), events(begun), events(more), End("tool_calls"))
+    assert (ear.text, ear.calls, ear.reasons) == ("a", [("call_1", "look", '{"x":1}')], ["tool_calls"])
+    first, *others = [event for event in ear.events if isinstance(event, ToolCallDelta)]
+    assert (first.call_id, first.name) == ("call_1", "look")
+    assert {(other.index, other.call_id, other.name) for other in others} <= {(first.index, "", "")}
+
+
+async def several_calls_are_kept_apart(stage: Stage) -> None:
+    calls = [(f"call_{number}", f"tool_{number}", f'{{"x":{number}}}') for number in range(3)]
+    said = [Say.tool_call(tool, given, index=at, call_id=call) for at, (call, tool, given) in enumerate(calls)]
+    assert (await stage.ask(Say.reasoning("hm"), *said, End("tool_calls"))).calls == calls
+    assert (await stage.ask(*said, End("tool_calls"))).calls == calls
+
+
+async def a_call_may_have_no_arguments(stage: Stage) -> None:
+    ear = await stage.ask(Say.tool_call("look", ""), End("tool_calls"))
+    assert [(call, tool) for call, tool, _ in ear.calls] == [("call_1", "look")]
+    assert ear.calls[0][2] in {"", "{}"}
+
+
+async def tools_and_their_results_can_be_asked(stage: Stage) -> None:
+    """The servers are strict about every field of them."""
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    calls = (ToolCallPart("call_1", "look", '{"x":1}'), ToolCallPart("call_2", "look", '{"x":2}'))
+    results = (ToolResultPart("call_1", "one"), ToolResultPart("call_2", "gone", is_error=True))
+    talk = [
+        Message.of("user", "Look twice."),
+        Message("assistant", (TextPart("Well."), *calls)),
+        Message("tool", results),
     ]
-    ear = await stage.ask(*(events(event) for event in told), End("tool_calls"))
-    assert ear.events == [*told, Finished("tool_calls")]
+    for may_call in (True, False):
+        tools = [ToolSpec("look", "Looks.", schema), ToolSpec("rest", "", {"type": "object", "properties": {}})]
+        request = ModelRequest(talk, "Be brief.", 10, tools, may_call=may_call)
+        assert (await stage.ask(Say.text("a"), request=request)).text == "a"
 
 
 async def what_is_said_at_once_is_one_batch(stage: Stage) -> None:
     ear = await stage.ask(events(TextDelta("a"), TextDelta("b")), Say.text("c"))
-    assert ear.batches[0] == (TextDelta("a"), TextDelta("b"))
-    assert ear.batches[1] == (TextDelta("c"),)
+    texts = [[event.text for event in batch if isinstance(event, TextDelta)] for batch in ear.batches]
+    assert [said for said in texts if said] == [["a", "b"], ["c"]]
     assert all(ear.batches)
 
 
 async def finished_comes_once_and_last_but_for_usage(stage: Stage) -> None:
     for reason in REASONS:
-        ear = await stage.ask(Say.text("a"), End(reason))
-        assert ear.events == [TextDelta("a"), Finished(reason)]
-    ear = await stage.ask(Say.text("a"), events(Finished("length")), Say.usage(7, 3))
-    assert ear.events == [TextDelta("a"), Finished("length"), UsageReported(7, 3)]
+        ear = await stage.ask(Say.text("a"), Say.usage(7, 3), End(reason))
+        assert (ear.text, ear.reasons) == ("a", [reason])
+        assert (ear.usage and (ear.usage.input_tokens, ear.usage.output_tokens)) == (7, 3)
+        after = ear.events[ear.events.index(Finished(reason)) + 1 :]
+        assert all(isinstance(event, UsageReported) for event in after)
 
 
 async def an_empty_answer_is_an_answer(stage: Stage) -> None:
     ear = await stage.ask(End("stop"))
-    assert ear.events == [Finished("stop")]
+    assert ear.reasons == ["stop"]
+    assert (ear.text, ear.calls) == ("", [])
 
 
 async def a_cut_stream_does_not_finish(stage: Stage) -> None:
@@ -81,7 +111,7 @@ async def a_failure_leaves_what_was_emitted(stage: Stage) -> None:
     assert ear.events == []
     with pytest.raises(ProviderUnavailable):
         await stage.ask(Say.text("hal"), Fail(ProviderUnavailable("overloaded")), ear=ear)
-    assert ear.events == [TextDelta("hal")]
+    assert (ear.text, ear.reasons) == ("hal", [])
 
 
 async def a_refusal_has_its_status(stage: Stage) -> None:
@@ -106,7 +136,7 @@ async def streams_do_not_mix(stage: Stage) -> None:
         for ear in ears:
             stage.play(Say.text("a"), Pause(0.01), Say.text("b"))
             nursery.start_soon(stage.provider.stream, question(), ear)
-    assert [ear.events for ear in ears] == [[TextDelta("a"), TextDelta("b"), Finished("stop")]] * 10
+    assert [(ear.text, ear.reasons) for ear in ears] == [("ab", ["stop"])] * 10
 
 
 async def asking_is_a_checkpoint(stage: Stage) -> None:
@@ -117,7 +147,7 @@ async def asking_is_a_checkpoint(stage: Stage) -> None:
 async def events_come_when_they_are_said(stage: Stage) -> None:
     began = trio.current_time()
     ear = await stage.ask(Pause(1.5), Say.text("a"), Pause(0.25), Say.text("b"), Pause(4), End())
-    assert [at - began for at in ear.times] == [1.5, 1.75, 5.75]
+    assert list(dict.fromkeys(at - began for at in ear.times)) == [1.5, 1.75, 5.75]
 
 
 async def cancelling_ends_it_at_once_and_for_good(stage: Stage) -> None:
@@ -145,7 +175,11 @@ async def an_old_cancel_is_taken_before_anything_is_emitted(stage: Stage) -> Non
 
 TIMELESS: list[Rule] = [
     text_concatenates_exactly,
-    events_come_in_order_as_they_were_said,
+    thoughts_are_no_text,
+    a_call_comes_with_its_fragments,
+    several_calls_are_kept_apart,
+    a_call_may_have_no_arguments,
+    tools_and_their_results_can_be_asked,
     finished_comes_once_and_last_but_for_usage,
     an_empty_answer_is_an_answer,
     a_cut_stream_does_not_finish,
@@ -164,17 +198,24 @@ TIMED: list[Rule] = [
 
 
 def name(value: object) -> str:
-    return getattr(value, "__name__", str(value))
+    return value.name if isinstance(value, Dialect) else getattr(value, "__name__", str(value))
 
 
-@pytest.mark.parametrize("open_stage", [scripted_stage, memory_stage], ids=name)
 @pytest.mark.parametrize("rule", TIMELESS + TIMED, ids=name)
-async def test_contract(rule: Rule, open_stage: OpenStage, autojump_clock: trio.testing.MockClock) -> None:
-    async with open_stage() as stage:
+async def test_the_scripted_provider(rule: Rule, autojump_clock: trio.testing.MockClock) -> None:
+    async with scripted_stage() as stage:
         await rule(stage)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=name)
+@pytest.mark.parametrize("rule", TIMELESS + TIMED, ids=name)
+async def test_a_dialect(rule: Rule, dialect: Dialect, autojump_clock: trio.testing.MockClock) -> None:
+    async with memory_stage(dialect) as stage:
+        await rule(stage)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=name)
 @pytest.mark.parametrize("rule", TIMELESS, ids=name)
-async def test_contract_over_tcp(rule: Rule) -> None:
-    async with tcp_stage() as stage:
+async def test_a_dialect_over_tcp(rule: Rule, dialect: Dialect) -> None:
+    async with tcp_stage(dialect) as stage:
         await rule(stage)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx2
-import openai
 import pytest
 import trio
 import trio.testing
-from model_server import KEY, Hang, Head, Pause, Respond, Step, Write, refuse, reply, stream_error
-from provider_scenes import Ear, listen, model_settings, open_scene
+from model_server import KEY, Hang, Head, Pause, Respond, Step, Write, refuse, reply, say, stream_error, usage
+from provider_scenes import Ear, listen, open_scene
 
 from triolet.config import Secret
-from triolet.errors import ConfigError, ContextTooLong, ProviderError, ProviderRejected, ProviderUnavailable
-from triolet.providers.openai_chat import open_openai_chat
+from triolet.errors import ContextTooLong, ProviderError, ProviderRejected, ProviderUnavailable
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head></html>"
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
@@ -60,6 +57,7 @@ REJECTED: list[tuple[Respond, str]] = [
     (refuse(401, "Incorrect API key"), f"{BAD_KEY} (401): check model.api_key"),
     (refuse(403, "Forbidden"), f"{BAD_KEY} (403): check model.api_key"),
     (refuse(400, "bad"), "the provider refused the request (400): bad"),
+    (refuse(429, "no quota", code="insufficient_quota"), "the provider refused the request (429): no quota"),
     (refuse(402, "no credit"), "the provider refused the request (402): no credit"),
     (
         refuse(404, "The model `x` does not exist"),
@@ -83,7 +81,7 @@ REJECTED: list[tuple[Respond, str]] = [
     (Respond(307, b"", ELSEWHERE), "the provider has moved (307): check model.base_url"),
     (Respond(302, b"", (("Location", "http://[bad"),)), "the provider has moved (302): check model.base_url"),
     (Respond(200, PAGE, HTML), "the provider did not stream (200, text/html): check model.base_url"),
-    (Respond(200, {"choices": []}), "the provider did not stream (200, application/json): check model.base_url"),
+    (Respond(200, [{"choices": []}]), "the provider did not stream (200, application/json): check model.base_url"),
     (Respond(200, b""), "the provider did not stream (200, of no type): check model.base_url"),
     (Respond(204, b""), "the provider did not stream (204, of no type): check model.base_url"),
 ]
@@ -116,6 +114,15 @@ async def test_a_conversation_that_is_too_long(answer: Step, autojump_clock: tri
         with pytest.raises(ContextTooLong, match="the conversation is too long for the model: ") as caught:
             await scene.ask(answer)
         assert caught.value.status in {400, 413}
+
+
+async def test_a_stream_that_says_so_first_is_too_long_as_well(autojump_clock: trio.testing.MockClock) -> None:
+    said = "Your input exceeds the context window of this model"
+    async with open_scene() as scene:
+        with pytest.raises(ContextTooLong, match=said):
+            await scene.ask(usage(), stream_error(said))
+        with pytest.raises(ProviderUnavailable, match=said):
+            await scene.ask(say("a"), stream_error(said))
 
 
 async def test_a_refusal_that_never_ends_is_silence(autojump_clock: trio.testing.MockClock) -> None:
@@ -156,36 +163,6 @@ async def test_an_error_inside_the_stream_is_one_line(
 
 def _json(value: Any) -> bytes:
     return Respond(200, value).response().body
-
-
-RAW: list[Exception] = [
-    openai.OpenAIError("raw"),
-    httpx2.InvalidURL("raw"),
-    httpx2.StreamClosed(),
-    httpx2.DecodingError("raw"),
-    OSError("raw"),
-    trio.BrokenResourceError("raw"),
-]
-
-
-@pytest.mark.parametrize("error", RAW, ids=lambda error: type(error).__name__)
-async def test_no_error_of_a_library_comes_out_raw(error: Exception, autojump_clock: trio.testing.MockClock) -> None:
-    async def connect(host: str, port: int) -> trio.abc.Stream:
-        await trio.lowlevel.checkpoint()
-        raise error
-
-    async with open_openai_chat(model_settings(), connect=connect) as provider:
-        with pytest.raises(ProviderUnavailable, match="no connection to the provider") as caught:
-            await listen(provider)
-        assert caught.value.__context__ is None
-
-
-@pytest.mark.parametrize("host", ["256.256.256.256", "a..b", "x" * 64])
-async def test_a_host_that_cannot_exist_is_a_mistake_in_the_settings(host: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        async with open_openai_chat(model_settings(base_url=f"http://{host}/v1")):
-            pytest.fail("it opened")
-    assert caught.value.key == "model.base_url"
 
 
 async def test_a_wrong_key_and_a_wrong_path(autojump_clock: trio.testing.MockClock) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from model_server import done, finish, reply, say
+from model_server import done, finish, say
 from provider_scenes import Ear, Scene, model_settings, open_scene, open_tcp_scene
 
-from triolet.config import ModelSettings
 from triolet.core.conversation import Ending, Message, OpaquePart, TextPart
 from triolet.core.ports import ModelRequest
-from triolet.providers import open_provider
-from triolet.providers.openai_chat import OpenAIChatProvider, open_openai_chat
-from triolet.providers.scripted import ScriptedProvider
+from triolet.providers.openai_chat import OpenAIChatProvider
+from triolet.providers.openai_sdk import is_openai
 
 TALK = [
     Message.of("user", "Hi 👋"),
@@ -65,27 +63,17 @@ async def test_openai_itself_takes_the_new_name_of_the_limit() -> None:
     """Its newer models refuse max_tokens; other servers may know nothing else. No network: nothing is sent."""
     for base_url, limit, other in (
         ("", "max_completion_tokens", "max_tokens"),
+        ("https://eu.api.openai.com/v1", "max_completion_tokens", "max_tokens"),
+        ("https://api.openai.com.test/v1", "max_tokens", "max_completion_tokens"),
         ("https://model.test/v1", "max_tokens", "max_completion_tokens"),
     ):
-        async with open_openai_chat(model_settings(base_url=base_url)) as provider:
+        assert is_openai(model_settings(base_url=base_url)) == (limit == "max_completion_tokens")
+        async with OpenAIChatProvider(model_settings(base_url=base_url)) as provider:
             parameters = provider._parameters(ModelRequest(TALK, max_tokens=5))
             assert parameters[limit] == 5
             assert other not in parameters
             host = str(provider._client.base_url)
             assert host == (f"{base_url}/" if base_url else "https://api.openai.com/v1/")
-
-
-async def test_the_settings_address_is_the_one_that_is_asked(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
-) -> None:
-    """Not one from the SDK's own environment variables, nor by way of a proxy."""
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://elsewhere.test/v1")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.test:3128")
-    async with open_scene() as scene:
-        await scene.ask(*reply("a"))
-        assert scene.server.requests[0].headers["host"] == "model.test"
-    async with open_openai_chat(model_settings(base_url="")) as provider:
-        assert provider._client.base_url.host == "api.openai.com"
 
 
 def refuse_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,10 +97,3 @@ async def test_the_first_request_over_tcp_starts_no_thread(monkeypatch: pytest.M
     async with open_tcp_scene() as scene:
         refuse_threads(monkeypatch)
         await scene.ask(say("a"), finish(), done())
-
-
-async def test_open_provider_opens_what_the_settings_name() -> None:
-    async with open_provider(ModelSettings(provider="scripted")) as provider:
-        assert isinstance(provider, ScriptedProvider)
-    async with open_provider(model_settings()) as provider:
-        assert isinstance(provider, OpenAIChatProvider)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from model_server import Hang, Head, Pause, Reset, Step, Write, comment, done, finish, refuse, reply, say, usage
+from model_server import Hang, Head, Pause, Reset, Step, Write, chunk, comment, done, finish, refuse, reply, say, usage
 from provider_scenes import Ear, Scene, listen, open_scene, open_tcp_scene
 
 from triolet.core.events import Finished, TextDelta, UsageReported
@@ -14,6 +14,8 @@ from triolet.errors import ProviderUnavailable
 FIRST, IDLE = 7.0, 5.0  # of provider_scenes.model_settings
 DRAIN, TAIL = 0.1, 2.0
 BEATING: list[Step] = [Pause(1), comment()] * 200
+EMPTY: list[Step] = [Pause(1), chunk({"content": ""})] * 200
+COUNTING: list[Step] = [Pause(1), usage()] * 200
 CHATTER: list[Step] = [Pause(0.0625), say("b")] * 50
 BEATING_FAST: list[Step] = [Pause(0.0625), comment()] * 50
 
@@ -35,6 +37,9 @@ SILENT: list[tuple[list[Step], float, str]] = [
     ([say("a"), *BEATING], IDLE, "a"),
     ([say("a"), Pause(4), say("b"), Pause(4), say("c"), Hang()], 8 + IDLE, "abc"),
     ([say("a"), Pause(4), Write(b'data: {"choices": [{"delta'), Hang()], IDLE, "a"),
+    ([say("a"), *EMPTY], IDLE, "a"),
+    ([*COUNTING], FIRST, ""),
+    ([say("a"), *COUNTING], IDLE, "a"),
 ]
 
 
@@ -136,6 +141,15 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> No
             await trio.lowlevel.checkpoint()
         assert (await listen(scene.provider)).text == "Hello."
         assert [request.connection for request in scene.server.requests] == [1, 2]
+
+
+async def test_no_connection_to_this_machine_is_kept(autojump_clock: trio.testing.MockClock) -> None:
+    """llama.cpp closes its own after an answer: the next round, which comes at once, would meet a closed one."""
+    for host in ("localhost", "127.0.0.1", "[::1]"):
+        async with open_scene(base_url=f"http://{host}:8080/v1") as scene:
+            await scene.ask(*reply("a"))
+            await scene.ask(*reply("a"))
+            assert [request.connection for request in scene.server.requests] == [1, 2]
 
 
 async def test_leaving_the_provider_closes_its_connections(autojump_clock: trio.testing.MockClock) -> None:

@@ -1,18 +1,18 @@
 """A model provider's HTTP server for tests: strict about what it is asked, free in how it answers.
 
-It speaks Chat Completions with ``stream: true``, in memory and over TCP, on the emulator's little HTTP server::
+It speaks the three dialects of `model_dialects`, in memory and over TCP, on the emulator's little HTTP server::
 
     async with open_model_server() as server:
         server.answer(*reply("Hel", "lo"))                       # the next request gets this, the one after it the next
         server.script = lambda body: reply("And now?")           # what requests get when nothing is queued
-        async with open_openai_chat(settings, connect=server.connect) as provider: ...
+        async with open_provider(settings, connect=server.connect) as provider: ...
         assert server.requests[0].how == "completed"
 
-An answer is a list of steps, played in order; the body ends when they run out. `reply` makes a whole good answer;
-`say`, `finish`, `usage`, `done`, `comment` and `stream_error` make its single writes, `in_pieces` splits the writes,
-`cut_after` breaks the connection off at a byte. `Respond` and `refuse` answer without streaming. A request that
-is not what the dialect allows gets a 400 (`Received.problem` tells why), one without the key a 401 that repeats it,
-as some servers do. Times are Trio's, so a virtual clock makes them exact.
+An answer is a list of steps, played in order; the body ends when they run out. For Chat Completions, `reply` makes a
+whole good answer; `say`, `finish`, `usage`, `done` and `stream_error` make its single writes. `comment` is for any,
+`in_pieces` splits writes, `cut_after` breaks the connection off at a byte. `Respond` and `refuse` answer without
+streaming. A request that is not what its dialect allows gets a 400 (`Received.problem` tells why), one without the
+key a 401 that repeats it, as some servers do. Times are Trio's, so a virtual clock makes them exact.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 import attrs
 import trio
+from model_dialects import DIALECTS, sse
 from trio.testing import memory_stream_pair
 
 from triolet.emulator.http import Exchange, Headers, Response, serve_connection
@@ -87,8 +88,7 @@ Step: TypeAlias = Write | Head | Pause | Hang | Reset | Respond
 
 def data(payload: Any) -> Write:
     """One server-sent event; text goes out as it is, anything else as JSON."""
-    text = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)
-    return Write(f"data: {text}\n\n".encode())
+    return Write(sse(payload))
 
 
 def chunk(delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> Write:
@@ -154,9 +154,11 @@ def cut_after(steps: Iterable[Step], offset: int) -> list[Step]:
     return [Head(), Write(body_of(steps)[:offset]), Reset()]
 
 
-def refuse(status: int, message: str, *, code: str | None = None, headers: Headers = ()) -> Respond:
+def refuse(
+    status: int, message: str, *, code: str | None = None, param: str | None = None, headers: Headers = ()
+) -> Respond:
     """An error as OpenAI words it."""
-    return Respond(status, {"error": {"message": message, "type": "error", "param": None, "code": code}}, headers)
+    return Respond(status, {"error": {"message": message, "type": "error", "param": param, "code": code}}, headers)
 
 
 How: TypeAlias = Literal["open", "completed", "client_left", "reset", "server_closed"]
@@ -180,7 +182,6 @@ class Received:
 
 
 Script: TypeAlias = Callable[[Any], Iterable[Step]]
-Check: TypeAlias = Callable[[Any], bool]
 
 
 class ModelServer:
@@ -221,7 +222,7 @@ class ModelServer:
         return client
 
     async def serve_tcp(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> NoReturn:
-        """Accept TCP connections on localhost until cancelled; reports the base URL, which ends in ``/v1``."""
+        """Accept TCP connections on localhost until cancelled; reports OpenAI's base URL, which ends in ``/v1``."""
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         task_status.started(f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}/v1")
         await trio.serve_listeners(self._serve, listeners)
@@ -244,7 +245,9 @@ class ModelServer:
 
     async def _answer(self, stream: trio.abc.Stream, number: int, exchange: Exchange) -> None:
         headers = dict(exchange.request.headers)
-        with_key = headers.pop("authorization", None) is not None
+        with_key = _key_in(exchange) is not None
+        headers.pop("authorization", None)
+        headers.pop("x-api-key", None)
         body = None
         with suppress(ValueError):
             body = json.loads(exchange.request.body)
@@ -258,10 +261,10 @@ class ModelServer:
                 entry.how = "server_closed" if self.closing else "client_left"
 
     def _steps(self, exchange: Exchange, entry: Received) -> Iterable[Step]:
-        authorization = exchange.request.header("authorization")
-        if self._key and authorization != f"Bearer {self._key}":
+        key = _key_in(exchange)
+        if self._key and key != self._key:
             entry.problem = "the key is missing or wrong"
-            return [refuse(401, f"Incorrect API key provided: {authorization}", code="invalid_api_key")]
+            return [refuse(401, f"Incorrect API key provided: {key}", code="invalid_api_key")]
         entry.problem = _objection(exchange, entry.body)
         if entry.problem:
             return [refuse(400, f"model server: {entry.problem}", code="invalid_request")]
@@ -297,39 +300,19 @@ class ModelServer:
             await exchange.send_chunk(step.data)
 
 
-def _is_message(message: Any) -> bool:
-    """Plain text from a known role; empty text is refused by some servers, so it is here."""
-    known = isinstance(message, dict) and message.keys() == {"role", "content"}
-    roles = {"system", "developer", "user", "assistant"}
-    return known and message["role"] in roles and isinstance(message["content"], str) and bool(message["content"])
-
-
-_is_limit: Check = lambda value: type(value) is int and value > 0  # noqa: E731  # a row of the table below
-
-FIELDS: dict[str, Check] = {
-    "model": lambda value: isinstance(value, str) and bool(value),
-    "messages": lambda value: isinstance(value, list) and bool(value) and all(map(_is_message, value)),
-    "stream": lambda value: value is True,
-    "stream_options": lambda value: isinstance(value, dict) and value == {"include_usage": True},
-    "max_tokens": _is_limit,
-    "max_completion_tokens": _is_limit,
-}
-"""What a request may hold. Whoever teaches the provider a new field teaches it here too."""
-
-
 def _objection(exchange: Exchange, body: Any) -> str:
     """What is wrong with a request, or nothing."""
     request = exchange.request
-    if (request.method, request.path) != ("POST", "/v1/chat/completions"):
-        return f"{request.method} {request.path} is not POST /v1/chat/completions"
-    if request.header("content-type") != "application/json" or not isinstance(body, dict):
-        return "the body is not a JSON object"
-    if missing := {"model", "messages", "stream"} - body.keys():
-        return f"missing: {', '.join(sorted(missing))}"
-    if {"max_tokens", "max_completion_tokens"} <= body.keys():
-        return "max_tokens and max_completion_tokens exclude each other"
-    wrong = [name for name, value in body.items() if name not in FIELDS or not FIELDS[name](value)]
-    return f"unknown or wrong: {', '.join(wrong)}" if wrong else ""
+    dialect = DIALECTS.get(request.path)
+    if dialect is None or request.method != "POST":
+        return f"{request.method} {request.path} is not POST {' or '.join(DIALECTS)}"
+    return dialect.objection(body, dict(request.headers))
+
+
+def _key_in(exchange: Exchange) -> str | None:
+    """The key as it came: OpenAI's way, or the one of Anthropic's older clients."""
+    bearer, bare = exchange.request.header("authorization"), exchange.request.header("x-api-key")
+    return bare if bearer is None else bearer.removeprefix("Bearer ")
 
 
 @asynccontextmanager

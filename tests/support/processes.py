@@ -21,7 +21,9 @@ PATIENCE = 60.0
 def clean_environment(**extra: str) -> dict[str, str]:
     """This process's environment without anything that the program would read."""
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("TRIOLET_", "OPENAI_", "TELEGRAM_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TRIOLET_", "ANTHROPIC_", "OPENAI_", "TELEGRAM_"))
     }
     return kept | {"PYTHONUNBUFFERED": "1"} | extra
 

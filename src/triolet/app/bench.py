@@ -6,15 +6,21 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import attrs
+import structlog
 
 from triolet.app.agent import Agent
 from triolet.app.model import Model, Price
 from triolet.config import ModelSettings, Settings
 from triolet.core.events import UsageReported
 from triolet.core.ports import Provider, Tool, Toolbox
+from triolet.errors import ConfigError, ProviderError
 from triolet.providers import open_provider
+from triolet.providers.opening import OpenedProvider
 from triolet.providers.prices import price_of
+from triolet.store import ThreadExecutor
 from triolet.tools import ToolLimits, open_builtin
+
+log = structlog.get_logger()
 
 
 @attrs.frozen
@@ -36,10 +42,24 @@ def open_bench(settings: Settings, own: Sequence[Tool] = (), boxes: Sequence[Too
 
 
 @asynccontextmanager
-async def open_providers(settings: ModelSettings) -> AsyncIterator[list[Provider]]:
-    """Those of ``settings.models()``, one each; leaving it closes their connections."""
+async def open_providers(settings: ModelSettings) -> AsyncIterator[list[OpenedProvider]]:
+    """Those of ``settings.models()``, one each; leaving it closes their connections.
+
+    They have a thread of their own, if need be: an import must not hold up the disk.
+    """
+    executor = ThreadExecutor()
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(open_provider(model)) for model in settings.models()]
+        opened = [open_provider(model, executor=executor) for model in settings.models()]
+        yield [await stack.enter_async_context(each) for each in opened]
+
+
+async def warm_up(providers: Sequence[OpenedProvider]) -> None:
+    """Open the providers ahead of the first question; what cannot be opened, the question that needs it will tell."""
+    for provider in providers:
+        try:
+            await provider.warm_up()
+        except (ConfigError, ProviderError) as problem:
+            log.error("provider.unusable", problem=str(problem))  # noqa: TRY400  # it says what to do
 
 
 def price_list(settings: ModelSettings) -> Price:

@@ -10,12 +10,12 @@ import attrs
 import structlog
 import trio
 
-from triolet.app.bench import open_agent, open_bench, price_list
+from triolet.app.bench import Bench, open_agent, open_bench, price_list
 from triolet.app.conversation import Services
 from triolet.app.supervisor import COMMANDS, Supervisor
 from triolet.config import Settings
 from triolet.core.commands import Access
-from triolet.core.ports import Executor, Provider, Store, Tool, Toolbox
+from triolet.core.ports import Executor, Provider, Store, Tool
 from triolet.core.updates import BotIdentity
 from triolet.errors import (
     Conflict,
@@ -32,6 +32,7 @@ from triolet.store import open_store
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.outbox import Outbox, open_outbox
 from triolet.telegram.poller import dispatch_all, fetch_identity, poll_updates
+from triolet.tools.mcp import open_mcp_servers
 from triolet.transports.telegram import TelegramScreen
 
 log = structlog.get_logger()
@@ -48,12 +49,17 @@ class _House:
     polls: BotApi
     calls: BotApi
     outbox: Outbox
+    bench: Bench
     sill: Sill
 
 
 @asynccontextmanager
 async def _open_house(
-    settings: Settings, connect: Connect, executor: Executor, observers: Mapping[str, Observer]
+    settings: Settings,
+    connect: Connect,
+    executor: Executor,
+    tools: Sequence[Tool],
+    observers: Mapping[str, Observer],
 ) -> AsyncIterator[_House]:
     telegram = settings.telegram
     async with (
@@ -61,9 +67,10 @@ async def _open_house(
         open_bot_api(telegram.api_base, telegram.token, connect=connect) as polls,
         open_bot_api(telegram.api_base, telegram.token, connect=connect) as calls,
         open_outbox(calls) as outbox,
+        open_mcp_servers(settings.mcp, store) as servers,
         _open_sill(observers) as sill,
     ):
-        yield _House(store, polls, calls, outbox, sill)
+        yield _House(store, polls, calls, outbox, open_bench(settings, tools, [servers]), sill)
 
 
 @asynccontextmanager
@@ -98,10 +105,9 @@ async def serve_bot(
     """
     problem: StartError | None = None
     try:
-        async with _open_house(settings, connect, executor, observers) as house:
+        async with _open_house(settings, connect, executor, tools, observers) as house:
             bot = await _introduce(house.calls)
-            bench = open_bench(settings, tools)
-            services = _services(settings, providers, house, bench)
+            services = _services(settings, providers, house)
             problem = await _serve(settings, services, house, bot, shutdown, task_status)
             with trio.move_on_after(DRAIN_SECONDS):
                 await house.outbox.wait_idle()
@@ -153,9 +159,9 @@ async def _cancel_on(event: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel(reason="shutdown")
 
 
-def _services(settings: Settings, providers: Sequence[Provider], house: _House, bench: Toolbox) -> Services:
+def _services(settings: Settings, providers: Sequence[Provider], house: _House) -> Services:
     return Services(
-        agent=open_agent(settings, providers, bench),
+        agent=open_agent(settings, providers, house.bench),
         store=house.store,
         sill=house.sill,
         owner=next(iter(settings.access.allow), None),

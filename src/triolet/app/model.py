@@ -177,6 +177,7 @@ class Model:
                     await self._ask_once(candidate, question, answer, emit)
                 except ProviderUnavailable as error:
                     if attempt.num < attempts and pause(error):
+                        log.info("model.asked_again", model=candidate.settings.name, problem=str(error))
                         emit((RoundStarted(candidate.settings.name, f"{error}; asking again"),))
                         answer.begin_again()
                     raise

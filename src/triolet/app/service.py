@@ -12,7 +12,7 @@ import attrs
 import structlog
 import trio
 
-from triolet.app.bench import open_providers
+from triolet.app.bench import open_providers, warm_up
 from triolet.app.bot import serve_bot
 from triolet.config import Settings
 from triolet.core.ports import Tool
@@ -21,6 +21,9 @@ from triolet.observe.turns import Observer, log_latency
 from triolet.store import ThreadExecutor
 
 log = structlog.get_logger()
+
+WARM_UP_AFTER: Final = 1.0
+"""Seconds after which the first poll is under way: what takes seconds to import must not hold it up."""
 
 LATENCY: Final[Mapping[str, Observer]] = MappingProxyType({"latency": log_latency})
 
@@ -44,6 +47,8 @@ async def run_service(
         signals = await nursery.start(_obey_signals, shutdown, everything)
         await nursery.start(_serve, serve, everything)
         signals.in_order = True
+        await trio.sleep(WARM_UP_AFTER)
+        await warm_up(providers)
 
 
 @attrs.define

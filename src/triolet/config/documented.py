@@ -15,7 +15,7 @@ _EXAMPLES: Final[dict[str, tuple[tuple[str, Any, dict[str, object]], ...]]] = {
             "[[model.fallback]]",
             FallbackSettings,
             {
-                "name": "gpt-5-mini",
+                "name": "gpt-5.4-mini",
                 "provider": "openai-responses",
                 "base_url": "https://eu.api.openai.com/v1",
                 "api_key": "${OPENAI_API_KEY}",

@@ -88,7 +88,7 @@ class ModelSettings:
     provider: ProviderName = attrs.field(
         default="anthropic", metadata={"about": "anthropic | openai-responses | openai-chat | local | scripted"}
     )
-    name: str = _key("claude-sonnet-4-5", "the model, as its provider calls it", checks.filled)
+    name: str = _key("claude-sonnet-5-5", "the model, as its provider calls it", checks.filled)
     base_url: str = _key(
         "",
         "another server; OpenAI's dialects: up to and including /v1, anthropic: without it",
@@ -104,6 +104,9 @@ class ModelSettings:
         },
     )
     system_prompt: str = _key("", "what the model is told ahead of every conversation")
+    reasoning: Literal["", "low", "medium", "high"] = _key(
+        "", "low | medium | high: how much it thinks first; empty: the provider decides"
+    )
     max_tokens: int = _key(4096, "the longest answer, in tokens", at_least(1))
     context_tokens: int = _key(100_000, "the most of a conversation that is sent, in tokens", at_least(1000))
     max_rounds: int = _key(8, "how often the model is asked in one answer: after each use of tools, again", at_least(1))

@@ -330,7 +330,8 @@ def _add_text(rendered: list[dict[str, Any]], role: str, text: str, separator: s
     """Two messages of one role in a row become one: the first of two questions got no answer."""
     if rendered and rendered[-1].get("role") == role:
         text = rendered.pop()["content"] + separator + text
-    rendered.append({"role": role, "content": text})
+    # OpenAI's server does without the type, llama.cpp's takes an assistant's message for nothing then.
+    rendered.append({"type": "message", "role": role, "content": text})
 
 
 def _call(call: ToolCallPart) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def _parsed(reference: str, base: httpx.URL | None = None) -> httpx.URL:
         url = base.join(reference) if base else httpx.URL(reference.strip())
     except (httpx.InvalidURL, ValueError) as problem:
         raise ToolError(f"that is no address of a page: {problem}") from None
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not url.raw_host:
         raise ToolError("only addresses that begin with http:// or https:// can be fetched")
     if url.userinfo:
         raise ToolError("addresses with a user name or a password are not fetched")
@@ -118,9 +118,14 @@ def _parsed(reference: str, base: httpx.URL | None = None) -> httpx.URL:
     return url
 
 
+def _host(url: httpx.URL) -> str:
+    """As it goes over the wire; httpx fails to show some names in letters."""
+    return url.raw_host.decode("ascii")
+
+
 async def _resolved(url: httpx.URL, resolve: Resolve) -> list[str]:
     """The addresses of its host, all of them public (rule 2)."""
-    host = url.raw_host.decode("ascii")
+    host = _host(url)
     try:
         found = await resolve(host, url.port or 0, type=trio.socket.SOCK_STREAM)
     except (OSError, ValueError):  # ValueError: a label that no name can have
@@ -154,7 +159,7 @@ async def _ask(url: httpx.URL, connect: Connect, tls: bool | ssl.SSLContext) -> 
         ):
             return await _read(url, response)
     except httpx.HTTPError as problem:
-        raise ToolError(f"no page from {url.host} ({type(problem).__name__})") from None
+        raise ToolError(f"no page from {_host(url)} ({type(problem).__name__})") from None
 
 
 async def _read(url: httpx.URL, response: httpx.Response) -> _Answer:
@@ -162,12 +167,12 @@ async def _read(url: httpx.URL, response: httpx.Response) -> _Answer:
     if response.status_code in {301, 302, 303, 307, 308} and location:
         return _Answer(url, location)
     if not response.is_success:
-        raise ToolError(f"{url.host} answered with status {response.status_code}")
+        raise ToolError(f"{_host(url)} answered with status {response.status_code}")
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not _TEXTUAL.fullmatch(kind):
-        raise ToolError(f"{url.host} sent no text, but {kind or 'something of no type'}")
+        raise ToolError(f"{_host(url)} sent no text, but {kind or 'something of no type'}")
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise ToolError(f"{url.host} sent it compressed, which it was asked not to")
+        raise ToolError(f"{_host(url)} sent it compressed, which it was asked not to")
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk[: MOST_BYTES - len(body)]
@@ -189,7 +194,8 @@ async def _rendered(answer: _Answer) -> str:
                 break
         title, text = page.title, page.text
     rest = "\n[the page goes on]" if len(text) > LONGEST_TEXT else ""
-    return "\n".join(filter(None, [title, str(answer.url), "", text[:LONGEST_TEXT] + rest]))
+    head = f"{title}\n{answer.url}" if title else str(answer.url)
+    return f"{head}\n\n{text[:LONGEST_TEXT]}{rest}"
 
 
 def _charset(answer: _Answer, is_markup: bool) -> str:

@@ -1,0 +1,194 @@
+"""What of a server's listing the model gets to know: pure decisions about names, sizes and pins.
+
+A server's words reach the model with the weight of an instruction, and it may change them whenever it likes. So the
+operator names the tools (``allow``), and each is pinned as it was at its first listing: one that is not the same any
+more is disabled until a person has looked at it. A server's own hints about what a tool does are not believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from triolet.config.secret import Secret
+from triolet.core.ports import ToolSpec
+
+LONGEST_NAME = 64
+"""Of a tool, as the model knows it: the limit of OpenAI and of Anthropic."""
+
+LONGEST_DESCRIPTION = 1024
+"""Characters: OpenAI refuses the whole request for a longer one. What is pinned is the whole text."""
+
+LONGEST_SCHEMA = 16_384
+"""Characters of JSON. A schema cannot be cut, so a tool with a longer one is refused."""
+
+MOST_TOOLS = 128
+"""Of one server: what OpenAI takes in one request."""
+
+MOST_PINS = 1024
+"""Of one server: one that invents new names at each listing must not fill the disk."""
+
+
+class ServerSettings(Protocol):
+    """A server as the operator wrote it down; `config.McpSettings`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The program and its arguments, or none for a server over HTTP."""
+        ...
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def token(self) -> Secret: ...
+    @property
+    def allow(self) -> tuple[str, ...]:
+        """The tools that the model may call; ``*`` alone: all."""
+        ...
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Those of them that run without asking a person."""
+        ...
+
+    @property
+    def env(self) -> tuple[str, ...]:
+        """Variables of the bot's environment that the program gets."""
+        ...
+
+
+@attrs.frozen
+class Listed:
+    """A tool as its server describes it."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """What is pinned: SHA-256 of all that the model would see, then of its parts, to tell what has changed."""
+        return f"{_sha256(self.name, self.description, self.schema)}.{_sha256(self.description)[:8]}{self._schema[:8]}"
+
+    @property
+    def _schema(self) -> str:
+        return _sha256(self.schema)
+
+    @property
+    def flaw(self) -> str:
+        """Why no model could be told of it; empty if one can."""
+        if not 0 < len(self.name) <= 4 * LONGEST_NAME:
+            return "its name is empty or too long"
+        if self.schema.get("type") != "object":
+            return "its parameters are no JSON schema of type object"
+        if len(json.dumps(self.schema)) > LONGEST_SCHEMA:
+            return f"the schema of its parameters has more than {LONGEST_SCHEMA:,} characters"
+        return ""
+
+    def spec(self, server: str) -> ToolSpec:
+        """As the model gets to know it."""
+        text = self.description
+        cut = text if len(text) <= LONGEST_DESCRIPTION else f"{text[: LONGEST_DESCRIPTION - 1]}…"
+        return ToolSpec(public_name(server, self.name), cut, self.schema)
+
+
+def _sha256(*values: Any) -> str:
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def what_changed(pinned: str, digest: str) -> str:
+    """Which parts differ between two digests."""
+    old, new = pinned.rpartition(".")[2], digest.rpartition(".")[2]
+    parts = ["its description"] * (old[:8] != new[:8]) + ["its parameters"] * (old[8:] != new[8:])
+    return " and ".join(parts) or "its name"
+
+
+def prefix_of(server: str) -> str:
+    """What the names of all tools of the server begin with."""
+    return f"{_plain(server)}__"
+
+
+def public_name(server: str, tool: str) -> str:
+    return f"{prefix_of(server)}{_plain(tool)}"[:LONGEST_NAME]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
+
+
+def _printable(name: str) -> str:
+    """For a log, which somebody may read at a terminal."""
+    return re.sub(r"[^!-~]", "?", name[:LONGEST_NAME])
+
+
+def overshadowed(servers: Iterable[str]) -> dict[str, str]:
+    """The servers whose tools could take the names of another's, with that other: the first of them keeps its names.
+
+    Told from the servers' names alone, so that it does not depend on who is there first.
+    """
+    kept: dict[str, str] = {}
+    shadows: dict[str, str] = {}
+    for server in servers:
+        prefix = prefix_of(server)
+        rival = next((name for other, name in kept.items() if prefix.startswith(other) or other.startswith(prefix)), "")
+        if rival:
+            shadows[server] = rival
+        else:
+            kept[prefix] = server
+    return shadows
+
+
+@attrs.frozen
+class Review:
+    """What becomes of a listing."""
+
+    offered: tuple[Listed, ...]
+    fresh: tuple[Listed, ...]
+    """Those of the offered that were never seen, and are to be pinned."""
+    refused: Mapping[str, str]
+    """Names of allowed tools that are not offered, with the reason."""
+    missing: tuple[str, ...]
+    """Names that are allowed, and that no tool has."""
+
+
+def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinned: Mapping[str, str]) -> Review:
+    """Decide about each tool of a listing; ``pinned`` are the digests by name.
+
+    Two tools whose names come out the same are never both offered: the first one is.
+    """
+    allowed = [tool for tool in listed if tuple(allow) == ("*",) or tool.name in allow]
+    offered: dict[str, Listed] = {}
+    fresh: list[Listed] = []
+    refused: dict[str, str] = {}
+    for tool in allowed:
+        public = public_name(server, tool.name)
+        known = tool.name in pinned
+        if problem := tool.flaw or _crowded(public, offered, known=known, pins=len(pinned) + len(fresh)):
+            refused[_printable(tool.name)] = problem
+        elif known and pinned[tool.name] != tool.digest:
+            change = what_changed(pinned[tool.name], tool.digest)
+            refused[_printable(tool.name)] = f"{change} changed; look at it, then: triolet tools --approve {server}"
+        else:
+            offered[public] = tool
+            fresh += [] if known else [tool]
+    missing = {*allow} - {"*"} - {tool.name for tool in listed}
+    return Review(tuple(offered.values()), tuple(fresh), refused, tuple(sorted(missing)))
+
+
+def _crowded(public: str, offered: Mapping[str, Listed], *, known: bool, pins: int) -> str:
+    """Why there is no room for a tool of that name; empty if there is."""
+    if public in offered:
+        return f"{public} is the name of another tool"
+    if len(offered) >= MOST_TOOLS:
+        return f"the server has more than {MOST_TOOLS} tools; allow fewer of them"
+    if not known and pins >= MOST_PINS:
+        return f"the server has shown more than {MOST_PINS} tools; allow some by their names"
+    return ""
