@@ -54,8 +54,8 @@ def load(
 ) -> Settings:
     """The settings of the file at ``path``; None: of ``triolet.toml`` here, if there is one.
 
-    The null device stands for no file at all. ``overrides`` are the command line's, by dotted key. A text for a key of another type is read like an
-    environment variable: ``true``, ``0.5``, ``1001,1002``.
+    The null device stands for no file at all. ``overrides`` are the command line's, by dotted key. A text for a key of
+    another type is read like an environment variable: ``true``, ``0.5``, ``1001,1002``.
 
     Raises:
         ConfigError: the first mistake, and how many others there are.

@@ -113,7 +113,7 @@ class ModelSettings:
     connect_timeout: float = _key(10.0, "seconds to reach the provider", checks.seconds)
     first_byte_timeout: float = _key(60.0, "seconds until it begins to answer", checks.seconds)
     idle_timeout: float = _key(60.0, "seconds of silence within an answer", checks.seconds)
-    total_timeout: float = _key(900.0, "seconds for a whole answer", checks.seconds)
+    total_timeout: float = _key(900.0, "seconds for an answer, or for each of its rounds with tools", checks.seconds)
     fallback: tuple[FallbackSettings, ...] = _key((), "tables, tried in order before the first visible word")
 
     def models(self) -> tuple[ModelSettings, ...]:
