@@ -443,6 +443,19 @@ async def test_button_that_stays_keeps_no_text(autojump_clock: object) -> None:
         assert [label for _, label, _ in buttons(scene)] == ["▶ Continue"]
 
 
+async def test_button_of_an_answer_that_is_not_the_newest_has_had_its_day(autojump_clock: object) -> None:
+    """Or the rest of the one would come after the other."""
+    async with open_scene(script=in_turn([*tokens(10), End("length")], GOOD)) as scene:
+        await scene.ask()
+        [(message_id, _, data)] = buttons(scene)
+        await scene.ask("Something else")
+        scene.server.press_button(ADA, message_id, data, ADA)
+        await rest(5)
+        assert len(scene.bot_messages()) == 2
+        toasts = [change.text for change in scene.server.transcript(ADA) if change.kind == "toast"]
+        assert toasts == ["This button has had its day."]
+
+
 async def test_stopped_answer_needs_no_button(autojump_clock: object) -> None:
     async with open_scene(*tokens(10), Hang()) as scene:
         scene.server.say(ADA, "Hello")

@@ -173,6 +173,7 @@ class Conversation:
 
     async def _answer(self, question: Question) -> None:
         self._shown_at = question.place
+        self._services.buttons.forget(self._pressed_in)  # what could be continued is not the last answer any more
         button = self._issue_stop_button(question)
         mode = parse_stream_mode(self._preferences["stream"]) or "auto"
         transport = self._services.screen.open_transport(question.place, mode=mode, button=button)

@@ -61,7 +61,7 @@ class Buttons:
         self._buttons.pop(nonce, None)
 
     def forget(self, key: ConversationKey) -> None:
-        """Nothing that was said there is known any more, so no button of the conversation has a meaning."""
+        """No button of the conversation has a meaning any more: what it was about is gone, or not the newest."""
         for nonce in [nonce for nonce, button in self._buttons.items() if button.key == key]:
             self.revoke(nonce)
 
