@@ -404,19 +404,6 @@ async def test_continue_button_is_for_who_asked(autojump_clock: object) -> None:
         assert len(buttons(scene, GROUP)) == 1
 
 
-async def test_continue_button_is_heard_however_much_waits(autojump_clock: object) -> None:
-    script = in_turn([*tokens(10), End("length")], tokens(100), GOOD)
-    async with open_scene(script=script) as scene:
-        await scene.ask()
-        [(message_id, _, data)] = buttons(scene)
-        for number in range(8):
-            scene.server.say(ADA, f"And {number}?")
-        await rest(2)
-        scene.server.press_button(ADA, message_id, data, ADA)
-        await rest(60)
-        assert scene.provider.requests[-1].messages[-1].text == CONTINUE
-
-
 async def test_continue_button_has_no_meaning_in_a_new_conversation(autojump_clock: object) -> None:
     async with open_scene(*tokens(10), End("length")) as scene:
         await scene.ask()

@@ -103,14 +103,10 @@ class Conversation:
         self._approvals = Approvals(services.buttons, services.approval_seconds)
 
     def post(self, task: Task) -> bool:
-        """Take the task, in order; False for a question if too many wait already, and the user has been told, once.
-
-        What a button asks is always taken: it asks it once.
-        """
+        """Take the task, in order; False for a question if too many wait already, and the user has been told, once."""
         begun = 1 if self._at_work else 0  # what is posted first does not wait, even if its turn is yet to begin
         questions = sum(isinstance(each, Question) for each in self._waiting)
-        is_message = isinstance(task, Question) and task.update_id is not None
-        if is_message and questions + begun > self._services.queue_limit:
+        if isinstance(task, Question) and questions + begun > self._services.queue_limit:
             self._refuse(task.place)
             return False
         self._waiting.append(task)
