@@ -166,7 +166,6 @@ UNTESTED: Final = {
     "emulator/sending.py",
     "emulator/updates.py",
     "emulator/world.py",
-    "transports/console.py",
     "transports/draft.py",
     "transports/edit.py",
     "transports/telegram.py",

@@ -218,7 +218,10 @@ def _model_overrides(provider: str | None, model: str | None, base_url: str | No
 
 
 def _configure_logging(settings: Settings, *, verbose: bool = False, quiet: bool = False) -> None:
+    from stamina.instrumentation import set_on_retry_hooks  # noqa: PLC0415  # see above
+
     from triolet.observe import log  # noqa: PLC0415  # see above
 
+    set_on_retry_hooks(())  # what is asked again is logged where it is known why
     secrets = [secret.reveal() for secret in settings.secrets()]
     log.configure(secrets=secrets, level="debug" if verbose else "warning" if quiet else "info")

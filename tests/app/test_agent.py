@@ -137,6 +137,7 @@ async def test_last_round_has_nothing_to_call(autojump_clock: object, max_rounds
     ) as scene:
         assert await scene.ask() == "Well."
         assert [request.may_call for request in scene.provider.requests] == [True] * (max_rounds - 1) + [False]
+        assert all(request.tools == scene.provider.requests[0].tools for request in scene.provider.requests)
 
 
 async def test_model_that_calls_in_its_last_round_is_not_obeyed(autojump_clock: object) -> None:
@@ -147,7 +148,10 @@ async def test_model_that_calls_in_its_last_round_is_not_obeyed(autojump_clock: 
         scene.server.say(ADA, "Hello")
         await rest(20)
         assert len(ran) == 1
-        assert scene.bot_messages() == ["Wait.", "⚠ broken off · the model wants more than 2 rounds of tools"]
+        assert scene.bot_messages() == [
+            "Wait.",
+            "⚠ broken off · the model still wants tools in its last round (max_rounds = 2)",
+        ]
 
 
 async def stop(scene: Scene) -> None:

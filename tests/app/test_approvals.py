@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
+import trio.testing
 from scenes import ADA, BOB, GROUP, Calls, Scene, calls, open_scene, rest, rounds, scene_settings, slow_tool
 
-from triolet.app.approvals import LONGEST_ARGUMENTS, question
+from triolet.app.approvals import LONGEST_ARGUMENTS, Approvals, question
 from triolet.config import StreamingSettings
-from triolet.core.conversation import ToolCallPart
-from triolet.emulator import Button
+from triolet.core.buttons import Button as Meaning
+from triolet.core.buttons import Buttons
+from triolet.core.conversation import ConversationKey, ToolCallPart
+from triolet.core.events import ApprovalAsked, ApprovalEnded, TurnEvent
+from triolet.emulator import Button, Fault, Reset
 from triolet.providers.scripted import End, Pause, Say, Step
 from triolet.tools import tool
 
@@ -157,7 +163,7 @@ async def test_stop_ends_the_wait_at_once_and_disables_the_question(
         await scene.server.wait_until(lambda: len(stage.prompts()) == 1)
         if how == "/stop":
             [result] = scene.provider.requests[1].messages[2].parts
-            assert "nobody knows" in str(result), "the history has a result for every call"
+            assert "it did nothing" in str(result), "the history has a result for every call"
 
 
 async def test_who_does_not_answer_has_not_allowed_it(autojump_clock: object) -> None:
@@ -241,3 +247,134 @@ async def test_tool_without_effects_does_not_ask(autojump_clock: object) -> None
     steps: list[Step] = [Say.text("It is gone."), End()]
     async with open_scene(script=rounds(calls("delete"), *steps), tools=[slow_tool("delete")]) as scene:
         assert await scene.ask() == "It is gone."
+
+
+async def test_question_is_asked_although_the_answer_may_be_hidden(autojump_clock: object) -> None:
+    """Nobody knows the id of the message in which it grew, so it does not grow; a question waits for nothing."""
+    story: list[Step | Calls] = [Say.text("I will delete it."), Pause(30.0), *STORY[2:]]
+    settings = scene_settings(streaming=StreamingSettings(transport="edit"))
+    async with open_scene(
+        script=rounds(*story), tools=[slow_tool("delete", has_effects=True)], settings=settings
+    ) as scene:
+        scene.telegram.add_fault(Fault(method="sendMessage", action=Reset(carried_out=False)))
+        stage = Stage(scene, ADA, [])
+        stage.say()
+        with trio.fail_after(45.0):
+            await stage.wait_prompt()
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_question_rings_although_a_tool_line_was_there(autojump_clock: object, screen: str) -> None:
+    chat_id, streaming = SCREENS[screen]
+    tools = [slow_tool("search", 10.0), slow_tool("delete", has_effects=True)]
+    story: list[Step | Calls] = [calls("search"), Pause(1.0), calls("delete"), Say.text("Done.")]
+    async with open_scene(script=rounds(*story), tools=tools, settings=scene_settings(streaming=streaming)) as scene:
+        stage = Stage(scene, chat_id, [])
+        stage.say()
+        prompt = await stage.wait_prompt()
+        await rest(5)
+        messages = scene.server.screen(chat_id).messages
+        [question] = [message for message in messages if message.id == prompt[0]]
+        assert question.rang
+        stage.press(prompt, 0)
+        assert await stage.settled() == [f"{QUESTION}\n\n✅ allowed", "Done."]
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+async def test_answer_that_ends_in_a_question_stays_above_it(autojump_clock: object, screen: str) -> None:
+    chat_id, streaming = SCREENS[screen]
+    tools = [slow_tool("delete", has_effects=True)]
+    async with open_scene(
+        script=rounds(*STORY[:3], End()), tools=tools, settings=scene_settings(streaming=streaming)
+    ) as scene:
+        stage = Stage(scene, chat_id, [])
+        stage.say()
+        stage.press(await stage.wait_prompt(), 0)
+        assert await stage.settled() == ["I will delete it.", f"{QUESTION}\n\n✅ allowed"]
+
+
+async def test_question_of_a_group_that_has_moved(autojump_clock: object) -> None:
+    old, new = -5, -1005
+    ran: list[float] = []
+    tools = [slow_tool("delete", has_effects=True, ran=ran)]
+    story: list[Step | Calls] = [Pause(10.0), *STORY[2:]]
+    async with open_scene(script=rounds(*story), tools=tools) as scene:
+        scene.telegram.add_group(old, "Few", (ADA, BOB))
+        Stage(scene, old, ran).say()
+        await trio.sleep(3.0)
+        scene.server.migrate(old, new, ADA)
+        stage = Stage(scene, new, ran)
+        prompt = await stage.wait_prompt()
+        stage.press(prompt, 0, BOB)
+        await rest(5)
+        assert ran == []
+        stage.press(prompt, 0)
+        await rest(5)
+        assert len(ran) == 1
+
+
+KEY = ConversationKey(ADA)
+
+
+class Booth:
+    """Questions without a bot around them."""
+
+    def __init__(self) -> None:
+        numbers = iter(range(100))
+        self.buttons = Buttons(lambda: str(next(numbers)))
+        self.approvals = Approvals(self.buttons, 60.0)
+        self.events: list[TurnEvent] = []
+        self.answers: dict[str, bool] = {}
+
+    async def ask(self, call_id: str, *, arguments: str = "{}", user_id: int = ADA) -> None:
+        call = ToolCallPart(call_id, "delete", arguments)
+        self.answers[call_id] = await self.approvals.ask(
+            call, self.events.extend, key=KEY, user_id=user_id, shown_by=lambda message_id: message_id == 7
+        )
+
+    @property
+    def asked(self) -> list[ApprovalAsked]:
+        return [event for event in self.events if isinstance(event, ApprovalAsked)]
+
+
+async def test_oldest_question_to_a_person_is_answered_first_and_each_once(autojump_clock: object) -> None:
+    booth = Booth()
+    async with trio.open_nursery() as nursery:
+        for call_id, user_id in (("a", BOB), ("b", ADA), ("c", ADA)):
+            nursery.start_soon(partial(booth.ask, call_id, user_id=user_id))
+            await trio.testing.wait_all_tasks_blocked()
+        assert booth.approvals.decide(ADA, allowed=True)
+        assert booth.approvals.decide(ADA, allowed=False)
+        assert not booth.approvals.decide(ADA, allowed=True)
+    assert booth.answers == {"a": False, "b": True, "c": False}
+    ended = {event for event in booth.events if isinstance(event, ApprovalEnded)}
+    assert ended == {ApprovalEnded("b", "allowed"), ApprovalEnded("c", "denied"), ApprovalEnded("a", "unanswered")}
+    assert not booth.approvals.decide(BOB, allowed=True)
+    assert len(booth.buttons) == 0
+
+
+async def test_question_that_is_cancelled_leaves_nothing(autojump_clock: object) -> None:
+    booth = Booth()
+    with trio.move_on_after(1.0):
+        await booth.ask("a")
+    assert len(booth.buttons) == 0
+    assert not booth.approvals.decide(ADA, allowed=True)
+
+
+async def test_button_of_a_question_works_under_its_own_message(autojump_clock: object) -> None:
+    booth = Booth()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(booth.ask, "a")
+        await trio.testing.wait_all_tasks_blocked()
+        [asked] = booth.asked
+        assert booth.buttons.redeem(asked.allow, chat_id=ADA, message_id=8, user_id=ADA) == "unknown"
+        found = booth.buttons.redeem(asked.allow, chat_id=ADA, message_id=7, user_id=ADA)
+        assert isinstance(found, Meaning)
+        found.press()
+    assert booth.answers == {"a": True}
+
+
+async def test_no_name_of_an_argument_passes_for_a_line(autojump_clock: object) -> None:
+    booth = Booth()
+    await booth.ask("a", arguments='{"to: 1\\namount": 2}')
+    assert booth.asked[0].text.splitlines() == ["🔐 May I use delete?", r"to: 1\namount: 2"]

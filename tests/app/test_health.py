@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable
 
 import pytest
@@ -12,6 +13,7 @@ from triolet.app.conversation import CONTINUE
 from triolet.app.model import CONTINUATION_PAUSE, CONTINUATIONS, GO_ON
 from triolet.config import FallbackSettings, StreamingSettings
 from triolet.core.breaker import MAX_FAILURES, REST
+from triolet.core.coalescer import Coalescer
 from triolet.core.conversation import OpaquePart
 from triolet.core.events import BlockCompleted
 from triolet.core.ports import ModelRequest
@@ -204,11 +206,69 @@ async def test_model_that_fails_again_and_again_is_left_alone_for_a_while(autoju
 
 
 async def test_only_model_that_fails_again_and_again_is_asked_once_a_question(autojump_clock: object) -> None:
-    async with open_scene(script=in_turn(*[[DOWN]] * 7, GOOD)) as scene:
+    async with open_scene(script=in_turn(*[[DOWN]] * 8, GOOD)) as scene:
         for _ in range(3):
             assert "⚠" in await scene.ask()
         assert len(scene.provider.requests) == 3 + 3 + 1
+        await trio.sleep(REST)
+        assert "⚠" in await scene.ask()
+        assert len(scene.provider.requests) == 3 + 3 + 1 + 1, "half open, it is asked once, too"
         assert await scene.ask() == "All is well."
+
+
+@pytest.mark.parametrize("rejected", [401, 400])
+async def test_model_that_refuses_is_not_one_that_fails(autojump_clock: object, rejected: int) -> None:
+    models = [
+        ScriptedProvider(in_turn([Fail(ProviderRejected("no", status=rejected))])),
+        ScriptedProvider(in_turn(GOOD)),
+    ]
+    async with open_scene(providers=models, settings=scene_settings(fallback=FALLBACK[:1])) as scene:
+        for _ in range(MAX_FAILURES + 3):
+            await scene.ask()
+        assert len(models[0].requests) == MAX_FAILURES + 3
+
+
+async def test_model_that_fails_now_and_then_is_asked_again_and_again(autojump_clock: object) -> None:
+    down: list[Step] = [DOWN]
+    now_and_then = [*[down] * (MAX_FAILURES - 1), GOOD] * 3
+    models = [ScriptedProvider(in_turn(*now_and_then)), ScriptedProvider(in_turn(GOOD))]
+    async with open_scene(providers=models, settings=scene_settings(fallback=FALLBACK[:1])) as scene:
+        for _ in range(len(now_and_then)):
+            await scene.ask()
+        assert len(models[0].requests) == len(now_and_then)
+
+
+async def test_another_model_is_not_held_to_what_the_first_wanted(autojump_clock: object) -> None:
+    runs: list[float] = []
+    models = [
+        ScriptedProvider(in_turn([Say.tool_call("search", "{}"), Pause(5.0), DOWN])),
+        ScriptedProvider(in_turn([Pause(5.0), *GOOD])),
+    ]
+    settings = scene_settings(fallback=FALLBACK[:1])
+    async with open_scene(providers=models, tools=[slow_tool("search", ran=runs)], settings=settings) as scene:
+        scene.server.say(ADA, "Hello")
+        await trio.sleep(8.0)
+        assert scene.server.visible(ADA)[1:] == ["the provider cannot answer now (503); asking another model"]
+        assert await scene.wait_answers() == ["All is well."]
+        assert (runs, len(models[1].requests)) == ([], 1)
+
+
+async def test_model_that_holds_less_than_it_was_said_to_is_asked_for_less_at_once(autojump_clock: object) -> None:
+    too_long = Fail(ContextTooLong("long", status=400))
+    script = in_turn([Say.text("word " * 1000), End()], [too_long], GOOD, GOOD)
+    async with open_scene(script=script) as scene:
+        await scene.ask()
+        await scene.ask("And?")
+        await scene.ask("And then?" + " why?" * 700)
+        assert [len(request.messages) for request in scene.provider.requests] == [1, 3, 1, 3]
+
+
+async def test_model_whose_tokens_are_short_is_asked_for_less(autojump_clock: object) -> None:
+    answer: list[Step] = [Say.text("Because."), Say.usage(4000, 1), End()]
+    async with open_scene(*answer, settings=scene_settings(context_tokens=3000)) as scene:
+        await scene.ask("why? " * 800)
+        await scene.ask("why? " * 800)
+        assert [len(request.messages) for request in scene.provider.requests] == [1, 1]
 
 
 # After something can be seen
@@ -244,6 +304,31 @@ async def test_broken_answer_is_continued_where_it_was(
         assert GO_ON not in history
 
 
+@pytest.mark.parametrize("prefills", [True, False])
+async def test_what_a_model_thinks_before_it_goes_on_is_not_seen(autojump_clock: object, prefills: bool) -> None:
+    thought = "" if prefills else "<think>SECRET again</think>\n\nword8 word9"
+    script = in_turn(
+        [Say.text("<think>SECRET</think>"), *tokens(10), Say.text("\n<think>SECRET"), DOWN],
+        [Say.text(f"{thought} word10 word11"), End()],
+    )
+    model = ScriptedProvider(script, prefills=prefills)
+    async with open_scene(providers=[model]) as scene:
+        assert (await scene.ask()).split() == said(12).split()
+        assert not any("SECRET" in str(call.params) for call in scene.telegram.journal)
+        assert model.requests[1].messages[1].text == said(10) + " \n"
+        await scene.ask("And?")
+        assert model.requests[2].messages[1].text.split() == said(12).split()
+
+
+async def test_continuation_knows_the_question_however_long_it_is(autojump_clock: object) -> None:
+    script = in_turn(GOOD, [*tokens(10), DOWN], [Say.text("word8 word9 word10"), End()])
+    async with open_scene(script=script, settings=scene_settings(context_tokens=1000)) as scene:
+        await scene.ask()
+        assert await scene.ask("why? " * 800) == said(11)
+        asked = [(message.role, message.text[:5]) for message in scene.provider.requests[2].messages]
+        assert asked == [("user", "why? "), ("assistant", "word0"), ("user", GO_ON[:5])]
+
+
 async def test_continuation_that_breaks_off_is_continued_in_its_turn(autojump_clock: object) -> None:
     script = in_turn([Say.text("One, two, "), Cut()], [Say.text("three, "), DOWN], [Say.text("four."), End()])
     async with open_scene(providers=[ScriptedProvider(script, prefills=True)]) as scene:
@@ -260,6 +345,14 @@ async def test_answer_that_cannot_be_continued_says_so(autojump_clock: object, f
         assert await scene.ask() == said(10) + "\n\n⚠ broken off · the provider cannot answer now (503)"
         assert len(scene.provider.requests) == 1 + CONTINUATIONS
         assert [label for _, label, _ in buttons(scene)] == ["▶ Continue"]
+
+
+async def test_call_of_the_broken_attempt_is_not_made(autojump_clock: object) -> None:
+    runs: list[float] = []
+    script = in_turn([*tokens(10), Say.tool_call("search", "{}"), DOWN], [Say.text("word8 word9 word10"), End()])
+    async with open_scene(script=script, tools=[slow_tool("search", ran=runs)]) as scene:
+        assert await scene.ask() == said(11)
+        assert (runs, len(scene.provider.requests)) == ([], 2)
 
 
 async def test_another_answer_is_no_continuation(autojump_clock: object) -> None:
@@ -309,6 +402,45 @@ async def test_continue_button_is_for_who_asked(autojump_clock: object) -> None:
         await rest(5)
         assert len(scene.bot_messages(GROUP)) == 1
         assert len(buttons(scene, GROUP)) == 1
+
+
+async def test_continue_button_has_no_meaning_in_a_new_conversation(autojump_clock: object) -> None:
+    async with open_scene(*tokens(10), End("length")) as scene:
+        await scene.ask()
+        [(message_id, _, data)] = buttons(scene)
+        assert "forgotten" in await scene.ask("/new")
+        scene.server.press_button(ADA, message_id, data, ADA)
+        await rest(20)
+        assert len(scene.provider.requests) == 1
+        [told] = [call for call in scene.telegram.journal if call.method == "answerCallbackQuery"]
+        assert told.params["text"] == "This button has had its day."
+
+
+def answers_in_memory() -> int:
+    gc.collect()
+    return sum(isinstance(each, Coalescer) for each in gc.get_objects())
+
+
+async def test_button_that_stays_keeps_no_text(autojump_clock: object) -> None:
+    before = answers_in_memory()
+    async with open_scene(*tokens(10), End("length")) as scene:
+        await scene.ask()
+        await rest(5)
+        assert answers_in_memory() == before
+        assert [label for _, label, _ in buttons(scene)] == ["▶ Continue"]
+
+
+async def test_button_of_an_answer_that_is_not_the_newest_has_had_its_day(autojump_clock: object) -> None:
+    """Or the rest of the one would come after the other."""
+    async with open_scene(script=in_turn([*tokens(10), End("length")], GOOD)) as scene:
+        await scene.ask()
+        [(message_id, _, data)] = buttons(scene)
+        await scene.ask("Something else")
+        scene.server.press_button(ADA, message_id, data, ADA)
+        await rest(5)
+        assert len(scene.bot_messages()) == 2
+        toasts = [change.text for change in scene.server.transcript(ADA) if change.kind == "toast"]
+        assert toasts == ["This button has had its day."]
 
 
 async def test_stopped_answer_needs_no_button(autojump_clock: object) -> None:

@@ -7,7 +7,21 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from model_server import KEY, Hang, ModelServer, open_model_server, reply
+from model_server import (
+    KEY,
+    Hang,
+    ModelServer,
+    Pause,
+    Reset,
+    Step,
+    Write,
+    comment,
+    open_model_server,
+    refuse,
+    reply,
+    say,
+    stream_error,
+)
 from scenes import ADA, Scene, open_scene, rest, scene_settings
 
 from triolet.config import ModelSettings, Secret
@@ -72,3 +86,46 @@ async def test_history_goes_over_the_wire(autojump_clock: object) -> None:
             {"role": "user", "content": "Who am I?"},
         ]
         assert server.requests[0].connection == server.requests[1].connection
+
+
+SAID = [say(word) for word in WORDS[:10]]
+TROUBLES: dict[str, list[Step]] = {
+    "stall": [Hang()],
+    "keep-alives": [step for _ in range(1000) for step in (comment(), Pause(5.0))],
+    "a slow drip": [step for byte in b": " + b"x" * 1000 for step in (Write(bytes([byte])), Pause(5.0))],
+    "empty deltas": [step for _ in range(1000) for step in (say(""), Pause(5.0))],
+    "reset": [Reset()],
+    "an orderly end without a finish": [],
+    "garbage": [Write(b"data: \xff\xfe{{{\n\n"), Hang()],
+    "an error in the stream": [stream_error("overloaded"), Hang()],
+}
+SILENT = {"stall", "keep-alives", "a slow drip", "empty deltas"}
+
+
+@pytest.mark.case("RR8", "L1", "L2", "L4")
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_stalled_or_broken_stream_is_noticed_told_and_over(autojump_clock: object, trouble: str) -> None:
+    async with open_chain() as (scene, server):
+        server.answer(*SAID, *TROUBLES[trouble])
+        server.script = lambda body: [refuse(503, "down")]
+        began = trio.current_time()
+        answer = await scene.ask()
+        partial, _, mark = answer.partition("\n\n")
+        assert partial == "".join(WORDS[:10]).strip()
+        assert mark.startswith("⚠ broken off · ")
+        noticed = server.requests[1].received - began
+        assert noticed == pytest.approx(60.0 if trouble in SILENT else 0.0, abs=1.0)
+        assert trio.current_time() - began - noticed < 2.5, "two refusals, a second apart"
+        server.script = lambda body: reply("Here I am.")
+        asked = trio.current_time()
+        assert await scene.ask("And now?") == "Here I am."
+        assert trio.current_time() - asked < 1.0
+
+
+@pytest.mark.case("RR8")
+async def test_stalled_stream_goes_on_with_another_request(autojump_clock: object) -> None:
+    async with open_chain() as (scene, server):
+        server.answer(*SAID, Hang())
+        server.answer(*reply(*WORDS[8:12]))
+        assert await scene.ask() == "".join(WORDS[:12]).strip()
+        assert [request.how for request in server.requests] == ["client_left", "completed"]

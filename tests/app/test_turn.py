@@ -156,3 +156,16 @@ async def test_mistake_at_the_commit_is_told_and_the_turn_recorded(
     await stage.run(speak)
     assert stage.log == ["commit '' '⚠ broken off · an internal error'", "recorded complete"]
     assert [event["event"] for event in captured_log] == ["turn.not_shown"]
+
+
+async def test_what_was_said_until_the_stop_counts(autojump_clock: object) -> None:
+    stage = Stage()
+
+    async def ask(emit: Callable[[Batch], None]) -> None:
+        emit((TextDelta("one"),))
+        stage.turn.stop(Ending.STOPPED)
+        emit((TextDelta(" two"),))
+        await trio.sleep_forever()
+
+    await stage.run(ask)
+    assert stage.log == ["commit 'one two' '⏹ stopped'", "recorded stopped"]

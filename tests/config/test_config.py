@@ -79,6 +79,7 @@ def test_the_contract_of_defaults() -> None:
             "base_url": "",
             "api_key": "${ANTHROPIC_API_KEY}",
             "system_prompt": "",
+            "reasoning": "",
             "max_tokens": 4096,
             "context_tokens": 100000,
             "max_rounds": 8,

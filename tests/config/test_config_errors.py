@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -360,3 +361,11 @@ def test_any_value_is_taken_or_refused_in_one_line(file: Path, overrides: dict[s
         load(file, environ=ENVIRON, overrides=overrides)
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1  # noqa: PT017  # either way is right
+
+
+def test_no_file_is_no_file_s_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The null device stands for none, even where there is one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "triolet.toml").write_text("[nonsense]", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"\Atelegram.token: the environment variable"):
+        load(Path(os.devnull), environ={"ANTHROPIC_API_KEY": "key"})

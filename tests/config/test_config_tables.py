@@ -35,7 +35,7 @@ def test_the_examples_in_the_documented_defaults_work(file: Path) -> None:
     lines = [line.removeprefix("# ") for line in documented_defaults().splitlines()]
     settings = read(file, "\n".join(lines), {**ENVIRON, "OPENAI_API_KEY": "open", "SEARCH_TOKEN": "search"})
     assert settings.model.fallback == (
-        FallbackSettings("gpt-5-mini", "openai-responses", "https://eu.api.openai.com/v1", Secret("open")),
+        FallbackSettings("gpt-5.4-mini", "openai-responses", "https://eu.api.openai.com/v1", Secret("open")),
     )
     assert settings.mcp == (
         McpSettings(

@@ -32,8 +32,9 @@ def test_many_failures_in_a_short_time_open_it_for_a_while() -> None:
 def test_failures_far_apart_do_not_open_it() -> None:
     breaker = Breaker()
     for number in range(3 * MAX_FAILURES):
-        breaker.failed(number * WINDOW / (MAX_FAILURES - 1))
-        assert breaker.allows(number * WINDOW)
+        now = number * WINDOW / (MAX_FAILURES - 1)
+        breaker.failed(now)
+        assert breaker.allows(now)
 
 
 def test_half_open_lets_one_try_at_a_time() -> None:
@@ -54,6 +55,20 @@ def test_one_more_failure_keeps_it_open_and_a_success_closes_it() -> None:
     assert breaker.allows(2 * REST + 5)
     breaker.failed(2 * REST + 6)
     assert breaker.allows(2 * REST + 6), "what was before the success is forgotten"
+
+
+def test_success_forgets_failures_that_were_just_now() -> None:
+    breaker = broken()
+    breaker.succeeded()
+    breaker.failed(1.0)
+    assert not breaker.is_open
+
+
+def test_failure_long_afterwards_does_not_close_it() -> None:
+    breaker = broken()
+    breaker.failed(2 * WINDOW)
+    assert breaker.is_open
+    assert not breaker.allows(2 * WINDOW + REST - 0.1)
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.sampled_from(["failed", "succeeded", "allows"]))))

@@ -108,3 +108,11 @@ def test_buttons_that_stay_are_bounded() -> None:
     assert isinstance(buttons.redeem(nonces[2], **PRESS), Button)
     assert isinstance(buttons.redeem(nonces[-1], **PRESS), Button)
     assert isinstance(buttons.redeem(short, **PRESS), Button), "what somebody takes away is not counted"
+
+
+def test_buttons_of_a_conversation_that_is_forgotten() -> None:
+    buttons, other = Buttons(numbered()), Button(print, ConversationKey(-100), (3,), lambda message_id: True)
+    first, second, kept = buttons.issue(button()), buttons.issue_lasting(button()), buttons.issue(other)
+    buttons.forget(ConversationKey(-100, 5))
+    assert [buttons.redeem(nonce, **PRESS) for nonce in (first, second)] == ["unknown", "unknown"]
+    assert buttons.redeem(kept, **PRESS) is other

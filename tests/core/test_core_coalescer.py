@@ -7,7 +7,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.core.coalescer import Coalescer, Frame, Prompt, Reasoning
+from triolet.core.coalescer import TOOLS_SHOWN, Coalescer, Frame, Prompt, Reasoning
 from triolet.core.conversation import Ending, Message, ToolCallPart, ToolResultPart
 from triolet.core.events import (
     ApprovalAsked,
@@ -314,6 +314,25 @@ REASONED: list[tuple[str, list[tuple[TurnBatch, Frame]]]] = [
             ((RoundStarted("m"),), Frame("", 4, (), "✓ search")),
         ],
     ),
+    (
+        "a note is old when there is a thought",
+        [
+            ((RoundStarted("m", "late"),), Frame("", 1, note="late")),
+            ((ReasoningDelta("hm"),), Frame("", 2, reasoning="hm")),
+        ],
+    ),
+    (
+        "a note is old when there is a whole text",
+        [((RoundStarted("m", "late"),), Frame("", 1, note="late")), ((TextCompleted("Yes"),), Frame("Yes", 2))],
+    ),
+    (
+        "a note is old when there is the end of a round",
+        [((RoundStarted("m", "late"),), Frame("", 1, note="late")), ((CALLED,), Frame("", 2))],
+    ),
+    (
+        "a note is old when there is a tool",
+        [((RoundStarted("m", "late"),), Frame("", 1, note="late")), ((SEARCH,), Frame("", 3, (), "⏳ search"))],
+    ),
     ("a tool that failed", [((SEARCH, FAILED_SEARCH), Frame("", 2, (), "✗ search"))]),
     (
         "a question stands where it was asked, and keeps its place when it is answered",
@@ -349,6 +368,15 @@ def test_rounds_reasoning_and_questions(name: str, walk: list[tuple[TurnBatch, F
         assert coalescer.take_frame() == frame
 
 
+def test_a_status_line_has_room_for_so_many_tools() -> None:
+    coalescer = Coalescer()
+    coalescer.receive(tuple(ToolStarted(str(number), f"n{number}") for number in range(TOOLS_SHOWN)))
+    assert coalescer.take_frame().status.startswith("⏳ n0 · ")
+    coalescer.receive((ToolStarted("x", "last"),))
+    assert coalescer.take_frame().status.startswith("… · ⏳ n1 · ")
+    assert coalescer.take_frame().status.endswith(" · ⏳ last")
+
+
 def test_the_end_closes_what_is_open() -> None:
     coalescer = Coalescer(reasoning=True)
     coalescer.receive((ASKED, RoundStarted("m", "late"), ReasoningDelta("hm, well")))
@@ -360,6 +388,25 @@ def test_reasoning_and_questions_are_no_answer() -> None:
     coalescer = Coalescer(reasoning=True)
     coalescer.receive((ReasoningDelta("hm"), ASKED, TextDelta("NO_REPLY"), Finished("stop")))
     assert (coalescer.text, coalescer.is_silent) == ("", True)
+
+
+def test_another_attempt_begins_in_no_hidden_block() -> None:
+    coalescer = Coalescer(["think"])
+    coalescer.receive((TextDelta("a <\n<think>b"), RoundStarted("m"), TextDelta("c")))
+    assert coalescer.text == "a <\nc"
+
+
+def test_another_attempt_goes_on_with_what_was_withheld() -> None:
+    coalescer = Coalescer(["think"])
+    coalescer.receive((TextDelta("a\n<thi"), RoundStarted("m"), TextDelta("s>")))
+    assert coalescer.text == "a\n<this>"
+
+
+def test_completed_text_is_without_earlier_segments_and_hidden_text() -> None:
+    coalescer = Coalescer(["think"], reasoning=True)
+    coalescer.receive((TextDelta("<think>x</think>a "), ReasoningDelta("hm"), TextDelta("b")))
+    coalescer.receive((TextCompleted("<think>x</think>a bc"),))
+    assert coalescer.finish() == Frame("bc", 4, ("a ", Reasoning("hm")))
 
 
 def test_the_end_of_a_round_is_not_that_of_the_next() -> None:

@@ -68,6 +68,22 @@ def told(*events: StreamEvent) -> Round:
             id="two calls of one id",
         ),
         pytest.param(
+            [
+                ToolCallDelta(0, "", "search", ""),
+                ToolCallDelta(1, "call_0", "fetch", ""),
+                ToolCallDelta(2, "call_0", "save", ""),
+                ToolCallDelta(3, "call_2", "send", ""),
+                ENDED,
+            ],
+            [
+                ToolCallPart("call_0_", "search"),
+                ToolCallPart("call_0", "fetch"),
+                ToolCallPart("call_2_", "save"),
+                ToolCallPart("call_2", "send"),
+            ],
+            id="ids that look like ours",
+        ),
+        pytest.param(
             [SEARCH, ToolCallDelta(1, "b", "", "{}"), ENDED], [ToolCallPart("a", "search", "{}")], id="no name"
         ),
         pytest.param([SEARCH], [], id="a call of a round that was cut"),
@@ -98,6 +114,10 @@ def test_who_wants_tools(reason: FinishReason, wants: bool) -> None:
     assert not told(TextDelta("a"), Finished(reason)).wants_tools
 
 
+def test_calls_without_names_are_none() -> None:
+    assert not told(ToolCallDelta(0, "a", "", "{}"), ENDED).wants_tools
+
+
 @pytest.mark.parametrize(
     ("text", "spoken"),
     [("", False), (" \n", False), ("<think>much", False), ("<thi", False), ("a", True), ("<think>b</think>a", True)],
@@ -119,3 +139,16 @@ def test_another_attempt_forgets_what_was_not() -> None:
     answer.begin_again()
     answer.receive((TextDelta("b"), ENDED))
     assert (answer.text, answer.message()) == ("b", Message.of("assistant", "b"))
+
+
+def test_what_might_have_been_hidden_was_not_seen() -> None:
+    answer = told(TextDelta("<thi"))
+    answer.begin_again()
+    assert answer.text == ""
+
+
+def test_another_attempt_begins_in_no_hidden_block() -> None:
+    answer = told(TextDelta("a\n<think>b"))
+    answer.begin_again()
+    answer.receive((TextDelta("c"), ENDED))
+    assert (answer.text, answer.message()) == ("a\nc", Message.of("assistant", "a\nc"))

@@ -15,7 +15,7 @@ END = Finished("stop")
 
 def sewn(shown: str, *deltas: str, exact: bool = False) -> tuple[str, bool]:
     """The whole text, and whether the end counts."""
-    seam = Seam(shown, exact=exact)
+    seam = Seam(shown, exact=exact, hide_tags=["think"])
     events = [event for delta in deltas for event in seam.sew((TextDelta(delta),))] + list(seam.sew((END,)))
     return shown + "".join(event.text for event in events if isinstance(event, TextDelta)), END in events
 
@@ -34,6 +34,7 @@ def sewn(shown: str, *deltas: str, exact: bool = False) -> tuple[str, bool]:
         pytest.param(SHOWN[:60], SHOWN, id="some of it again, and no more"),
         pytest.param("had one", SHOWN + " had one", id="so few words may be chance"),
         pytest.param("one", SHOWN + " one", id="fewer still"),
+        pytest.param("Once", SHOWN + " Once", id="and at the beginning"),
         pytest.param("", SHOWN, id="nothing"),
     ],
 )
@@ -41,6 +42,47 @@ def sewn(shown: str, *deltas: str, exact: bool = False) -> tuple[str, bool]:
 def test_what_is_shown_already_is_not_shown_again(continuation: str, whole: str, size: int) -> None:
     deltas = [continuation[start : start + size] for start in range(0, len(continuation), size)]
     assert sewn(SHOWN, *deltas) == (whole, True)
+
+
+@pytest.mark.parametrize(
+    ("shown", "continuation", "whole"),
+    [
+        pytest.param("It is so. ", "It is so.\nYes.", "It is so. \nYes.", id="a line instead of a space"),
+        pytest.param("It is so. ", "It is so. Yes.", "It is so. Yes.", id="the same space"),
+        pytest.param("It is so.\n\n", "It is so. Yes.", "It is so.\n\nYes.", id="a space instead of a paragraph"),
+        pytest.param("It is so.\n\n", "It is so.\n\nYes.", "It is so.\n\nYes.", id="the same paragraph"),
+        pytest.param("It is so", " \nIt is so.", "It is so.", id="before what is repeated"),
+        pytest.param("It is so. ", "It is so. ", "It is so. ", id="nothing else"),
+        pytest.param("It is so.", "\n\nYes.", "It is so.\n\nYes.", id="that is new"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_white_space_makes_no_difference(shown: str, continuation: str, whole: str, size: int) -> None:
+    deltas = [continuation[start : start + size] for start in range(0, len(continuation), size)]
+    assert sewn(shown, *deltas) == (whole, True)
+
+
+@pytest.mark.parametrize(
+    ("continuation", "whole"),
+    [
+        pytest.param("<think>again</think>\n\nthey had one clock.", SHOWN + " clock.", id="and the last words"),
+        pytest.param("<think>again</think><think>!</think> clock.", SHOWN + " clock.", id="and it goes on"),
+        pytest.param("<think>again", SHOWN, id="and nothing else"),
+        pytest.param(" <thi", SHOWN + " <thi", id="half of one is text"),
+        pytest.param("they had one <think>", SHOWN + " <think>", id="a mention"),
+        pytest.param("NO_REPLY", SHOWN, id="silence"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_what_the_model_thinks_first_is_hidden(continuation: str, whole: str, size: int) -> None:
+    deltas = [continuation[start : start + size] for start in range(0, len(continuation), size)]
+    assert sewn(SHOWN, *deltas) == (whole, True)
+
+
+def test_completed_text_lacks_what_the_model_thinks_first() -> None:
+    seam = Seam(SHOWN, hide_tags=["think"])
+    said: Batch = (TextDelta("<think>again</think>they had one clock. <th"), TextCompleted("they had one clock."), END)
+    assert seam.sew(said) == (TextDelta(" clock. "), TextCompleted(SHOWN + " clock."), END)
 
 
 def test_another_answer_is_none_and_its_end_does_not_count() -> None:
@@ -73,6 +115,11 @@ def test_completed_text_is_that_of_both() -> None:
         TextCompleted(SHOWN + " clock."),
     )
     assert seam.sew((END,)) == (END,)
+
+
+def test_completed_text_leaves_nothing_to_say() -> None:
+    seam = Seam(SHOWN)
+    assert seam.sew((TextDelta("they had"), TextCompleted("clock."), END)) == (TextCompleted(SHOWN + " clock."), END)
 
 
 def test_completed_text_of_another_answer_leaves_what_is_shown() -> None:

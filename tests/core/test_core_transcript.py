@@ -16,7 +16,7 @@ from triolet.core.events import (
     ToolStarted,
     TurnEvent,
 )
-from triolet.core.transcript import NOT_KNOWN, Transcript
+from triolet.core.transcript import NOT_KNOWN, NOT_RUN, Transcript
 
 SEARCH, FETCH = ToolCallPart("1", "search", "{}"), ToolCallPart("2", "fetch")
 ROUND = Message("assistant", (TextPart("I look."), SEARCH, FETCH))
@@ -26,8 +26,8 @@ RAN: list[TurnEvent] = [ToolStarted("2", "fetch"), ToolEnded("2", FETCHED), Tool
 RESULTS = Message("tool", (FOUND, FETCHED))
 
 
-def lost(call: ToolCallPart) -> ToolResultPart:
-    return ToolResultPart(call.call_id, NOT_KNOWN, is_error=True)
+def lost(call: ToolCallPart, why: str = NOT_RUN) -> ToolResultPart:
+    return ToolResultPart(call.call_id, why, is_error=True)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,22 @@ def lost(call: ToolCallPart) -> ToolResultPart:
         pytest.param(
             [*ASKED, ApprovalAsked("1", "?", "a", "d"), *RAN[:2]],
             [ROUND, Message("tool", (lost(SEARCH), FETCHED))],
+            id="while a person was asked",
+        ),
+        pytest.param(
+            [*ASKED, ToolStarted("1", "search"), *RAN[:2]],
+            [ROUND, Message("tool", (lost(SEARCH, NOT_KNOWN), FETCHED))],
             id="while one of them ran",
+        ),
+        pytest.param(
+            [*ASKED, *RAN, *ASKED, *RAN[:2]],
+            [ROUND, RESULTS, ROUND, Message("tool", (lost(SEARCH), FETCHED))],
+            id="before one of the second round ran, whose ids are those of the first",
+        ),
+        pytest.param(
+            [*ASKED, *RAN, RoundStarted("m"), TextDelta("<think>x</think>Hi")],
+            [ROUND, RESULTS, Message.of("assistant", "Hi", Ending.STOPPED)],
+            id="hidden text behind a round",
         ),
         pytest.param(
             [*ASKED, ToolEnded("1"), ToolEnded("2", FETCHED)],

@@ -149,10 +149,29 @@ REFUSED = [
 @pytest.mark.parametrize("model", TAKEN + REFUSED)
 async def test_which_models_go_on_with_what_they_said(model: str) -> None:
     takes = model in TAKEN
-    assert takes_prefill(model) == takes
     settings = model_settings(MESSAGES, name=model)
+    assert takes_prefill(settings) == takes
+    assert not takes_prefill(model_settings(MESSAGES, name=model, reasoning="low")), "no model that thinks does"
     async with open_provider(settings) as opened, AnthropicProvider(settings) as provider:
         assert (opened.prefills, provider.prefills) == (takes, takes)
+
+
+THINKING: dict[str, dict[str, object]] = {
+    CHAT.name: {"reasoning_effort": "high"},
+    RESPONSES.name: {"reasoning": {"effort": "high", "summary": "auto"}},
+    MESSAGES.name: {
+        "thinking": {"type": "adaptive", "display": "summarized"},
+        "output_config": {"effort": "high"},
+    },
+}
+
+
+@pytest.mark.parametrize("dialect", [CHAT, RESPONSES, MESSAGES], ids=name)
+async def test_thoughts_are_asked_for_where_the_settings_say_so(dialect: Dialect, autojump_clock: Clock) -> None:
+    asked = await body_of(dialect, ModelRequest(TALK), reasoning="high")
+    unasked = await body_of(dialect, ModelRequest(TALK))
+    assert {field: asked.pop(field) for field in THINKING[dialect.name]} == THINKING[dialect.name]
+    assert asked == unasked
 
 
 @pytest.mark.parametrize("dialect", [CHAT, RESPONSES], ids=name)

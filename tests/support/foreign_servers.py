@@ -67,9 +67,10 @@ def _fetch_aimock(cache: Path) -> Path:
     if not program.exists():
         npm = shutil.which("npm") or unavailable("npm is not installed")
         command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(cache), AIMOCK]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-        if done.returncode:
-            unavailable(f"npm cannot fetch {AIMOCK}: {done.stderr.strip()[-200:]}")
+        try:
+            subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+        except subprocess.SubprocessError as problem:  # no network, say: that is nobody's mistake here
+            pytest.skip(f"npm cannot fetch {AIMOCK}: {problem}")
     return program
 
 

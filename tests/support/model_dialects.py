@@ -384,6 +384,10 @@ def _is_limit(value: Any) -> bool:
     return type(value) is int and value > 0
 
 
+def _is_effort(value: Any) -> bool:
+    return value in {"low", "medium", "high"}
+
+
 def _is_json_object(value: Any) -> bool:
     if not isinstance(value, str):
         return False
@@ -591,6 +595,7 @@ CHAT = Dialect(
         "stream_options": _equals({"include_usage": True}),
         "max_tokens": _is_limit,
         "max_completion_tokens": _is_limit,
+        "reasoning_effort": _is_effort,
         "tools": _all(_is_chat_tool),
         "tool_choice": _equals("none"),
     },
@@ -609,6 +614,7 @@ RESPONSES = Dialect(
         "store": _equals(False),
         "include": _equals(["reasoning.encrypted_content"]),
         "max_output_tokens": _is_limit,
+        "reasoning": lambda value: _is_object(value, {"effort", "summary"}) and _is_effort(value["effort"]),
         "tools": _all(_is_responses_tool),
         "tool_choice": _equals("none"),
     },
@@ -625,6 +631,8 @@ MESSAGES = Dialect(
         "system": _is_text,
         "stream": _is_bool,
         "max_tokens": _is_limit,
+        "thinking": _equals({"type": "adaptive", "display": "summarized"}),
+        "output_config": lambda value: _is_object(value, {"effort"}) and _is_effort(value["effort"]),
         "tools": _all(lambda tool: _is_function(tool, "input_schema")),
         "tool_choice": _equals({"type": "none"}),
     },

@@ -18,7 +18,7 @@ def test_names_make_tools_in_their_order() -> None:
     assert [tool.spec.name for tool in tools] == ["calculator", "current_time", "fetch_page"]
     assert open_builtin([]) == []
     for tool in tools:
-        assert not tool.has_effects
+        assert tool.has_effects == (tool.spec.name == "fetch_page"), "what reaches out asks first"
         assert tool.spec.description
         assert all(each["description"] for each in tool.spec.parameters["properties"].values())
 

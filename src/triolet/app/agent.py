@@ -52,4 +52,4 @@ class Agent:
                 emit((RoundEnded(message),))
                 results = await run_calls(message.calls, tools, limits=self.limits, approve=approve, emit=emit)
                 said += [message, Message("tool", results)]
-        raise ProviderError(f"the model wants more than {self.max_rounds} rounds of tools")
+        raise ProviderError(f"the model still wants tools in its last round (max_rounds = {self.max_rounds})")

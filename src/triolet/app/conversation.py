@@ -24,7 +24,7 @@ from triolet.core.buttons import Button, Buttons
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Coalescer
 from triolet.core.commands import PREFERENCES, Preference, parse_stream_mode
-from triolet.core.conversation import ConversationKey, Ending, Message
+from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
 from triolet.core.ports import Store
 from triolet.core.text import FormattedText
 from triolet.core.transcript import Transcript
@@ -90,6 +90,8 @@ class Conversation:
 
     def __init__(self, key: ConversationKey, services: Services, post: Callable[[Task], object]) -> None:
         self._key = key
+        self._pressed_in = key
+        """Where its buttons are pressed: the chat may become another one."""
         self._services = services
         self._post = post
         self._waiting: deque[Task] = deque()
@@ -123,6 +125,10 @@ class Conversation:
         self._waiting = deque(task for task in self._waiting if not isinstance(task, Question))
         stopped = self._stop_turn(Ending.STOPPED, dropped_line(len(dropped)))
         return stopped, dropped
+
+    def move(self, chat_id: int) -> None:
+        """The chat is that one now."""
+        self._pressed_in = ConversationKey(chat_id, self._key.thread_id)
 
     def is_shown_in(self, key: ConversationKey) -> bool:
         """Whether its answer goes there now: where a topic is gone, that is the chat itself."""
@@ -163,6 +169,7 @@ class Conversation:
 
     async def _answer(self, question: Question) -> None:
         self._shown_at = question.place
+        self._services.buttons.forget(self._pressed_in)  # what could be continued is not the last answer any more
         button = self._issue_stop_button(question)
         mode = parse_stream_mode(self._preferences["stream"]) or "auto"
         transport = self._services.screen.open_transport(question.place, mode=mode, button=button)
@@ -178,13 +185,10 @@ class Conversation:
         asked = Message.of("user", question.text)
 
         async def ask(emit: Emit) -> None:
-            approve = partial(
-                self._approvals.ask,
-                emit=emit,
-                key=self._key,
-                user_id=question.user_id,
-                shown_by=transport.shows_message,
-            )
+            async def approve(call: ToolCallPart) -> bool:
+                key, shown_by = self._pressed_in, transport.shows_message
+                return await self._approvals.ask(call, emit, key=key, user_id=question.user_id, shown_by=shown_by)
+
             async with self._services.turns:
                 said = await self._services.store.load(self._key)
                 await self._services.agent.answer([*said, asked], emit, approve)
@@ -201,7 +205,7 @@ class Conversation:
     def _issue_stop_button(self, question: Question) -> str:
         users = {question.user_id} | ({self._services.owner} if self._services.owner else set())
         press = partial(self._stop_turn, Ending.STOPPED, "")
-        return self._services.buttons.issue(Button(press, self._key, users, self._shows_message))
+        return self._services.buttons.issue(Button(press, self._pressed_in, users, self._shows_message))
 
     def _shows_message(self, message_id: int) -> bool:
         return self._turn is not None and self._turn.transport.shows_message(message_id)
@@ -215,7 +219,7 @@ class Conversation:
             transport.drop_keyboard()
             self._post(Question(None, question.place, question.user_id, CONTINUE))
 
-        button = Button(press, self._key, {question.user_id}, transport.shows_message)
+        button = Button(press, self._pressed_in, {question.user_id}, transport.shows_message)
         return (("▶ Continue", self._services.buttons.issue_lasting(button)),)
 
     def _footer(self, tally: Tally) -> str:
@@ -238,6 +242,7 @@ class Conversation:
             log.error("conversation.not_cleared", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
             notice = "⚠ Nothing is forgotten: the bot's database cannot be used now."
         else:
+            self._services.buttons.forget(self._pressed_in)
             notice = "A new conversation. What was said is forgotten."
         self._services.screen.notify(task.place, FormattedText(notice))
 

@@ -58,12 +58,13 @@ class Thread:
 
 @attrs.frozen
 class Question:
-    """What a round is asked: the conversation so far, and the tools."""
+    """What a round is asked: the conversation so far, and the tools; ``behind`` goes with its last turn in any case."""
 
     messages: Sequence[Message]
     tools: Sequence[ToolSpec] = ()
     may_call: bool = True
     thread: Thread = attrs.Factory(Thread)
+    behind: Sequence[Message] = ()
 
 
 class _Candidate:
@@ -93,16 +94,18 @@ class _Candidate:
     async def _stream(self, question: Question, request: ModelRequest, emit: Callable[[Batch], None]) -> None:
         await self.provider.stream(request, self._learning(request, emit))
         question.thread.model = self.settings.name
-        question.thread.start = len(question.messages) - len(request.messages)
+        question.thread.start = len(question.messages) + len(question.behind) - len(request.messages)
 
     def _request(self, question: Question, context_tokens: int) -> ModelRequest:
         prompt = self.settings.system_prompt
-        kept = fit(question.messages, context_tokens=context_tokens, system_prompt=prompt, estimate=self._estimate)
+        room = context_tokens - (self._estimate.tokens(question.behind) if question.behind else 0)
+        kept = fit(question.messages, context_tokens=room, system_prompt=prompt, estimate=self._estimate)
         thread = Thread(self.settings.name, len(question.messages) - len(kept))
         if question.thread.model and thread != question.thread:
             # A model's blocks are bound to that model, and to all that it had read before.
             kept = [without_blocks(message) for message in kept]
-        return ModelRequest(kept, prompt, self.settings.max_tokens, question.tools, question.may_call)
+        messages = [*kept, *question.behind]
+        return ModelRequest(messages, prompt, self.settings.max_tokens, question.tools, question.may_call)
 
     def _learning(self, request: ModelRequest, emit: Callable[[Batch], None]) -> Callable[[Batch], None]:
         def emit_and_learn(batch: Batch) -> None:
@@ -152,12 +155,11 @@ class Model:
                 return
 
     def _order(self) -> Iterator[tuple[_Candidate, int]]:
-        """Who is asked, and how often: the last one is the only one with whom patience helps."""
+        """Who is asked, and how often: the last one is the only one with whom patience helps, if it is not failing."""
         for candidate in self._candidates:
-            if candidate.breaker.allows(trio.current_time()):
-                yield candidate, ATTEMPTS if candidate is self._candidates[-1] else 1
-            elif candidate is self._candidates[-1]:
-                yield candidate, 1
+            is_last = candidate is self._candidates[-1]
+            if candidate.breaker.allows(trio.current_time()) or is_last:
+                yield candidate, ATTEMPTS if is_last and not candidate.breaker.is_open else 1
 
     async def _ask_patiently(
         self, candidate: _Candidate, question: Question, answer: Round, emit: Emit, *, attempts: int
@@ -175,6 +177,7 @@ class Model:
                     await self._ask_once(candidate, question, answer, emit)
                 except ProviderUnavailable as error:
                     if attempt.num < attempts and pause(error):
+                        log.info("model.asked_again", model=candidate.settings.name, problem=str(error))
                         emit((RoundStarted(candidate.settings.name, f"{error}; asking again"),))
                         answer.begin_again()
                     raise
@@ -216,13 +219,11 @@ async def _go_on(
         await trio.sleep(CONTINUATION_PAUSE * number)
         emit((RoundStarted(candidate.settings.name, f"{problem}; going on"),))
         answer.begin_again()
-        seam = Seam(answer.text, exact=candidate.provider.prefills)
+        seam = Seam(answer.text, exact=candidate.provider.prefills, hide_tags=answer.hide_tags)
         said = [Message.of("assistant", answer.text)]
         said += [] if candidate.provider.prefills else [Message.of("user", GO_ON)]
         try:
-            await _listen(
-                candidate, attrs.evolve(question, messages=[*question.messages, *said]), answer, emit, seam.sew
-            )
+            await _listen(candidate, attrs.evolve(question, behind=said), answer, emit, seam.sew)
         except ProviderError as error:
             log.warning("model.not_continued", model=candidate.settings.name, problem=str(error))
         else:

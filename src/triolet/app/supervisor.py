@@ -159,7 +159,8 @@ class Supervisor:
     def _move(self, moved: Moved) -> None:
         """What is being answered goes on, and hears what is said in the new chat."""
         for key in [key for key in self._conversations if key.chat_id == moved.chat_id]:
-            self._conversations[ConversationKey(moved.to, key.thread_id)] = self._conversations.pop(key)
+            conversation = self._conversations[ConversationKey(moved.to, key.thread_id)] = self._conversations.pop(key)
+            conversation.move(moved.to)
         self._services.buttons.move(moved.chat_id, moved.to)
 
     def _command(self, command: Command, message: Incoming, place: Place) -> list[int]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 import attrs
@@ -95,6 +96,7 @@ async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
                 nursery.start_soon(_run_provider, turn, ask, to_coalescer)
                 nursery.start_soon(_run_coalescer, turn, from_provider, latest, window)
                 nursery.start_soon(_run_transport, turn, latest, window)
+        _take_rest(turn, from_provider)
     except* Exception as problem:  # the one place: a mistake of ours ends this turn, visibly, and no other
         log.exception("turn.failed", exc_info=problem)
         turn.ending, turn.detail = Ending.FAILED, INTERNAL
@@ -109,6 +111,7 @@ async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChann
     # The channel is not bounded: a slow screen must not hold up the model, and the coalescer only copies.
     with to_coalescer:
         try:
+            await trio.lowlevel.checkpoint_if_cancelled()  # who was stopped before asks nobody
             await ask(to_coalescer.send_nowait)
         except ProviderError as error:
             log.warning("turn.provider_failed", problem=str(error))
@@ -118,12 +121,18 @@ async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChann
 async def _run_coalescer(
     turn: Turn, from_provider: trio.MemoryReceiveChannel[TurnBatch], latest: Latest, window: trio.CancelScope
 ) -> None:
-    async with from_provider:
-        async for batch in from_provider:
-            turn.receive(batch)
-            latest.announce()
+    async for batch in from_provider:
+        turn.receive(batch)
+        latest.announce()
     turn.end(turn.coalescer.ending)
     window.cancel(reason="complete")
+
+
+def _take_rest(turn: Turn, from_provider: trio.MemoryReceiveChannel[TurnBatch]) -> None:
+    """What happened until the turn was stopped has happened: a tool has begun, or has a result."""
+    with from_provider, suppress(trio.WouldBlock, trio.EndOfChannel):
+        while True:
+            turn.receive(from_provider.receive_nowait())
 
 
 async def _run_transport(turn: Turn, latest: Latest, window: trio.CancelScope) -> None:

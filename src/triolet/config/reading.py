@@ -6,6 +6,7 @@ names come first, since they explain what seems to be missing.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -53,13 +54,14 @@ def load(
 ) -> Settings:
     """The settings of the file at ``path``; None: of ``triolet.toml`` here, if there is one.
 
-    ``overrides`` are the command line's, by dotted key. A text for a key of another type is read like an
-    environment variable: ``true``, ``0.5``, ``1001,1002``.
+    The null device stands for no file at all. ``overrides`` are the command line's, by dotted key. A text for a key of
+    another type is read like an environment variable: ``true``, ``0.5``, ``1001,1002``.
 
     Raises:
         ConfigError: the first mistake, and how many others there are.
     """
-    file = DEFAULT_FILE if path is None and DEFAULT_FILE.exists() else path
+    found = DEFAULT_FILE if path is None and DEFAULT_FILE.exists() else path
+    file = None if found == Path(os.devnull) else found
     draft = _Draft(file)
     draft.add_defaults()
     draft.add_file({} if file is None else _parse(file))

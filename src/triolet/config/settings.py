@@ -104,13 +104,16 @@ class ModelSettings:
         },
     )
     system_prompt: str = _key("", "what the model is told ahead of every conversation")
+    reasoning: Literal["", "low", "medium", "high"] = _key(
+        "", "low | medium | high: how much it thinks first; empty: the provider decides"
+    )
     max_tokens: int = _key(4096, "the longest answer, in tokens", at_least(1))
     context_tokens: int = _key(100_000, "the most of a conversation that is sent, in tokens", at_least(1000))
     max_rounds: int = _key(8, "how often the model is asked in one answer: after each use of tools, again", at_least(1))
     connect_timeout: float = _key(10.0, "seconds to reach the provider", checks.seconds)
     first_byte_timeout: float = _key(60.0, "seconds until it begins to answer", checks.seconds)
     idle_timeout: float = _key(60.0, "seconds of silence within an answer", checks.seconds)
-    total_timeout: float = _key(900.0, "seconds for a whole answer", checks.seconds)
+    total_timeout: float = _key(900.0, "seconds for an answer, or for each of its rounds with tools", checks.seconds)
     fallback: tuple[FallbackSettings, ...] = _key((), "tables, tried in order before the first visible word")
 
     def models(self) -> tuple[ModelSettings, ...]:

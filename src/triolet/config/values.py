@@ -159,7 +159,8 @@ def _file_name(text: str) -> Path:
 def _read_choice(value: object, kind: Any) -> Any:
     choices = get_args(kind)
     if value not in choices:
-        raise ValueError(f"write {' or '.join(choices)}{nearest(str(value), choices, 0.6)}")
+        named = " or ".join(choice or '""' for choice in choices)
+        raise ValueError(f"write {named}{nearest(str(value), choices, 0.6)}")
     return value
 
 

@@ -21,6 +21,10 @@ class Breaker:
         self._open = False
         self._probed = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        return self._open
+
     def allows(self, now: float) -> bool:
         """Whether a request makes sense now; if it does, it is taken to be made."""
         if not self._open:

@@ -60,6 +60,11 @@ class Buttons:
         """The button has no meaning any more, whether it was pressed or not."""
         self._buttons.pop(nonce, None)
 
+    def forget(self, key: ConversationKey) -> None:
+        """No button of the conversation has a meaning any more: what it was about is gone, or not the newest."""
+        for nonce in [nonce for nonce, button in self._buttons.items() if button.key == key]:
+            self.revoke(nonce)
+
     def move(self, chat_id: int, to: int) -> None:
         """The chat is another one now."""
         for nonce, button in self._buttons.items():

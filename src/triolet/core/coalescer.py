@@ -43,6 +43,9 @@ from triolet.core.text import is_blank
 
 _ENDINGS: dict[FinishReason, Ending] = {"length": Ending.LENGTH, "content_filter": Ending.FILTERED}
 
+TOOLS_SHOWN = 16
+"""A status line tells of so many tools, the newest ones: an answer may use more than there is room for."""
+
 
 @attrs.frozen
 class Reasoning:
@@ -96,6 +99,7 @@ class _Text:
     """A segment of the answer as it streams in."""
 
     def __init__(self, hide_tags: Sequence[str]) -> None:
+        self._hide_tags = hide_tags
         self._hidden = Hidden(hide_tags)
         self._pieces: list[str] = []
 
@@ -121,6 +125,13 @@ class _Text:
     @property
     def is_silent(self) -> bool:
         return self._hidden.is_silent
+
+    def begun_again(self) -> _Text:
+        """The same for another attempt: what of it can be seen, in no hidden block."""
+        text = _Text(self._hide_tags)
+        if not is_blank(self.shown):
+            text.feed(self.whole)
+        return text
 
 
 class Coalescer:
@@ -184,8 +195,13 @@ class Coalescer:
     def _complete(self, whole: str) -> None:
         """The text of the round is this: the live segment is what of it comes after the earlier ones."""
         self._text = _Text(self._hide_tags)
-        self._text.feed(whole.removeprefix(self._of_round))
+        self._text.feed(whole)
+        if self._of_round:
+            live = self._text.whole.removeprefix(self._of_round)
+            self._text = _Text(self._hide_tags)
+            self._text.feed(live)
         self._revision += 1
+        self._note = ""
 
     def _think(self, text: str) -> None:
         if self._wants_reasoning:
@@ -193,16 +209,18 @@ class Coalescer:
             self._end_text()
             self._reasoning += text
             self._revision += 1
+            self._note = ""
 
     def _begin_round(self, note: str) -> None:
         self.finished = None
         self._end_reasoning()
-        if is_blank(self._text.shown):
-            self._text = _Text(self._hide_tags)
+        self._text = self._text.begun_again()
         self._revision += bool(note) or bool(self._note)
         self._note = note
 
     def _end_round(self) -> None:
+        self._revision += bool(self._note)
+        self._note = ""
         self._end_reasoning()
         self._end_text()
         self._of_round = ""
@@ -246,11 +264,16 @@ class Coalescer:
     def _repeats(self, text: str) -> bool:
         return text.strip() == self._last_text
 
+    @property
+    def _status(self) -> str:
+        tools = list(self._tools.values())
+        return " · ".join((["…"] if len(tools) > TOOLS_SHOWN else []) + tools[-TOOLS_SHOWN:])
+
     def take_frame(self) -> Frame:
         shown = self._text.shown
         if self._last_text.startswith(shown.strip()):
             shown = ""  # so far it only repeats what is said already
-        return Frame(shown, self._revision, self._before, " · ".join(self._tools.values()), self._reasoning, self._note)
+        return Frame(shown, self._revision, self._before, self._status, self._reasoning, self._note)
 
     def finish(self) -> Frame:
         """The answer, if it has ended."""

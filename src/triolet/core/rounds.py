@@ -41,24 +41,24 @@ class Round:
     """``hide_tags`` are those of `Hidden`."""
 
     def __init__(self, hide_tags: Sequence[str] = ()) -> None:
-        self._hide_tags = hide_tags
+        self.hide_tags = hide_tags
         self._parts: list[_Text | _Call | OpaquePart] = []
         self._calls: dict[int, _Call] = {}
         self.finished: Finished | None = None
 
     @property
     def text(self) -> str:
-        """All of its text as it came, whether it may be seen or not."""
+        """All of its text as it came, whether it may be seen or not; of earlier attempts what can be seen."""
         return "".join(piece for part in self._parts if isinstance(part, _Text) for piece in part.pieces)
 
     @property
     def has_spoken(self) -> bool:
         """Whether a user may have seen any of it."""
-        return not is_blank(Hidden(self._hide_tags).feed(self.text))
+        return not is_blank(Hidden(self.hide_tags).feed(self.text))
 
     def begin_again(self) -> None:
         """Another attempt begins: text that may have been seen stays, for it to go on; all else is forgotten."""
-        self._parts = [part for part in self._parts if isinstance(part, _Text)] if self.has_spoken else []
+        self._parts = [_Text([_seen(self.text, self.hide_tags)])] if self.has_spoken else []
         self._calls = {}
         self.finished = None
 
@@ -109,8 +109,7 @@ class Round:
 
     def _rendered(self, part: _Text | _Call | OpaquePart) -> list[Part]:
         if isinstance(part, _Text):
-            hidden = Hidden(self._hide_tags)
-            text = hidden.feed("".join(part.pieces)) + hidden.rest
+            text = _seen("".join(part.pieces), self.hide_tags)
             return [] if is_blank(text) else [TextPart(text)]
         if isinstance(part, OpaquePart):
             return [part]
@@ -119,5 +118,19 @@ class Round:
         calls = list(self._calls.values())
         number = calls.index(part)
         known = {call.call_id for call in calls[:number]} | {""}
-        call_id = f"call_{number}" if part.call_id in known else part.call_id
+        call_id = _new_id(number, calls) if part.call_id in known else part.call_id
         return [ToolCallPart(call_id, part.name, "".join(part.pieces))]
+
+
+def _new_id(number: int, calls: Sequence[_Call]) -> str:
+    """An id for the call of that number, which none of the calls has."""
+    call_id = f"call_{number}"
+    while any(call.call_id == call_id for call in calls):
+        call_id += "_"
+    return call_id
+
+
+def _seen(text: str, hide_tags: Sequence[str]) -> str:
+    """What can be seen of a text, if it ends here."""
+    hidden = Hidden(hide_tags)
+    return hidden.feed(text) + hidden.rest

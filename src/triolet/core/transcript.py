@@ -1,7 +1,7 @@
 """What a turn adds to the history: every round with its calls and their results, and the answer.
 
 It listens to the same events as the coalescer, so what is stored is what was to be seen. A history is fit to be sent
-again whenever the turn ends: every call has a result, if only one that says that nobody knows.
+again whenever the turn ends: every call has a result, if only one that says that it did nothing, or that nobody knows.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from triolet.core.conversation import Ending, Message, TextPart, ToolCallPart, ToolResultPart
-from triolet.core.events import RoundEnded, RoundStarted, ToolEnded, TurnBatch, TurnEvent
+from triolet.core.events import RoundEnded, RoundStarted, ToolEnded, ToolStarted, TurnBatch, TurnEvent
 from triolet.core.rounds import Round
+
+NOT_RUN = "The answer was interrupted before this ran: it did nothing."
 
 NOT_KNOWN = "The answer was interrupted while this ran: nobody knows whether it did anything."
 
@@ -22,6 +24,7 @@ class Transcript:
         self._hide_tags = hide_tags
         self._round = Round(hide_tags)
         self._rounds: list[Message] = []
+        self._started: set[str] = set()
         self._results: dict[str, ToolResultPart] = {}
 
     def receive(self, batch: TurnBatch) -> None:
@@ -35,6 +38,8 @@ class Transcript:
             self._close_round()
             self._rounds.append(event.message)
             self._round = Round(self._hide_tags)
+        elif isinstance(event, ToolStarted):
+            self._started.add(event.call_id)
         elif isinstance(event, ToolEnded):
             if event.result is not None:
                 self._results[event.call_id] = event.result
@@ -46,10 +51,11 @@ class Transcript:
         calls = self._rounds[-1].calls if self._rounds else ()
         if calls:
             self._rounds.append(Message("tool", tuple(map(self._result, calls))))
-        self._results = {}
+        self._started, self._results = set(), {}
 
     def _result(self, call: ToolCallPart) -> ToolResultPart:
-        return self._results.get(call.call_id) or ToolResultPart(call.call_id, NOT_KNOWN, is_error=True)
+        unknown = NOT_KNOWN if call.call_id in self._started else NOT_RUN
+        return self._results.get(call.call_id) or ToolResultPart(call.call_id, unknown, is_error=True)
 
     def finish(self, ending: Ending) -> list[Message]:
         """The messages that the turn adds behind the question."""

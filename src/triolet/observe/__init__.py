@@ -1,1 +1,1 @@
-"""THE WINDOW SILL: who looks on without touching: logging today, observers and metrics later."""
+"""THE WINDOW SILL: who looks on without touching: onlookers at turns (`turns`), and the log (`log`)."""

@@ -74,6 +74,6 @@ async def open_provider(
     if settings.provider == "local":
         find_weights()
     open_now = _PROVIDERS[settings.provider]
-    prefills = open_now is _anthropic and takes_prefill(settings.name)
+    prefills = open_now is _anthropic and takes_prefill(settings)
     async with OpenedProvider(lambda: open_now(settings, connect), prefills=prefills, executor=executor) as provider:
         yield provider

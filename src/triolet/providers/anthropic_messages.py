@@ -26,11 +26,17 @@ class AnthropicProvider(SDKProvider):
     def __init__(self, settings: ModelSettings, *, connect: Connect = connect_tcp) -> None:
         dialect = Dialect(AnthropicDecoder, decode_answer, anthropic.AnthropicError)
         super().__init__(settings, _open_anthropic(settings, connect), dialect)
-        self.prefills = takes_prefill(settings.name)
+        self.prefills = takes_prefill(settings)
 
     def _parameters(self, request: ModelRequest) -> dict[str, Any]:
         limit = {"model": self._settings.name, "max_tokens": request.max_tokens}
-        return {**limit, **render_request(request), "stream": True}
+        return {**limit, **self._thinking(), **render_request(request), "stream": True}
+
+    def _thinking(self) -> dict[str, Any]:
+        """Thoughts are asked for in readable form: some models leave them out otherwise."""
+        effort = self._settings.reasoning
+        thinking = {"type": "adaptive", "display": "summarized"}
+        return {"thinking": thinking, "output_config": {"effort": effort}} if effort else {}
 
     def _ask(self, parameters: Mapping[str, Any]) -> Asked:
         keyless = {} if self._settings.api_key else {"Authorization": anthropic.Omit(), "X-Api-Key": anthropic.Omit()}

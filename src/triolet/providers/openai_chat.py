@@ -27,9 +27,11 @@ class OpenAIChatProvider(SDKProvider):
     def _parameters(self, request: ModelRequest) -> dict[str, Any]:
         # OpenAI's newer models refuse max_tokens; most other servers know nothing else.
         limit = "max_completion_tokens" if is_openai(self._settings) else "max_tokens"
+        effort = self._settings.reasoning
         return {
             "model": self._settings.name,
             **render_request(request),
+            **({"reasoning_effort": effort} if effort else {}),
             "stream": True,
             "stream_options": {"include_usage": True},
             limit: request.max_tokens,

@@ -3,8 +3,8 @@
 Nothing is stored at the server (``store`` is false): the conversation is ours. A model that thinks must then get its
 thoughts back before the results of the calls they led to, and OpenAI seals them for that, if asked to by ``include``.
 Others refuse or ignore the word, and so do OpenAI's models that do not think: those are asked again without it.
-Summaries of thoughts are not asked for: models that do not think refuse the request for it, and so do those that do,
-for organisations that are not verified; nothing but a table of models could tell beforehand.
+Summaries of thoughts are asked for where the settings say how much the model is to think: models that do not think
+refuse the request for it, and so do those that do, for organisations that are not verified.
 """
 
 from __future__ import annotations
@@ -33,10 +33,13 @@ class OpenAIResponsesProvider(SDKProvider):
 
     def _parameters(self, request: ModelRequest) -> dict[str, Any]:
         sealed = {"include": ["reasoning.encrypted_content"]} if is_openai(self._settings) else {}
+        effort = self._settings.reasoning
+        thinking = {"reasoning": {"effort": effort, "summary": "auto"}} if effort else {}
         return {
             "model": self._settings.name,
             **render_request(request),
             **sealed,
+            **thinking,
             "store": False,
             "stream": True,
             "max_output_tokens": request.max_tokens,

@@ -80,7 +80,7 @@ def _calculator() -> FunctionTool:
 
 
 def _fetch_page(connect: Connect, resolve: fetch.Resolve) -> FunctionTool:
-    @tool
+    @tool(has_effects=True)  # an address can carry out what the chat holds
     async def fetch_page(url: str) -> str:
         """Read a page of the public web: its title, its text, and where its links lead.
 

@@ -118,9 +118,9 @@ class GrowingAnswer:
         """A question is a message of its own, which rings; when it is answered, its buttons go."""
         known = self._prompts.get(prompt.allow)
         if known is None:
-            self.bubble.silent = False
+            self._sealed = None  # what stands above a question has no need to ring
             keyboard = (("✅ Allow", prompt.allow), ("🚫 Deny", prompt.deny)) if prompt.verdict is None else ()
-            self._outbox.commit(self.bubble, _asked(prompt), keyboard=keyboard)
+            self._outbox.commit(self.bubble, _asked(prompt), anew=True, keyboard=keyboard)
             self._prompts[prompt.allow] = (self.bubble, prompt)
             self._open_next()
         elif known[1].verdict != prompt.verdict:

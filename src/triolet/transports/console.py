@@ -1,4 +1,4 @@
-"""The console as a screen: the answer is written as it comes, and never rewritten."""
+"""The console as a screen: the answer is written as it comes; a line that turns out otherwise is written again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame, Prompt, Reasoning, Segment
 from triolet.core.commands import StreamMode
-from triolet.core.text import FormattedText
+from triolet.core.text import FormattedText, is_blank
 from triolet.transports.latest import Latest
 from triolet.transports.terminal import Terminal
 
@@ -39,15 +39,20 @@ class ConsoleTransport:
         return False
 
     def _grow(self, text: str) -> None:
-        """Write what is new. Text only grows, so what is written is the beginning of it."""
-        self._terminal.write(text[len(self._written) :])
+        """Write what is new; what differs from its pieces, as a whole text may, from its line on."""
+        if text.startswith(self._written):
+            self._terminal.write(text[len(self._written) :])
+        else:
+            pairs = enumerate(zip(text, self._written, strict=False))
+            changed = next((place for place, (new, old) in pairs if new != old), len(text))
+            self._terminal.write("\n" + text[text.rfind("\n", 0, changed) + 1 :])
         self._written = text
 
 
 def _whole(frame: Frame) -> str:
     """All segments of the answer."""
-    live: tuple[Segment, ...] = (Reasoning(frame.reasoning),) if frame.reasoning else (frame.text,)
-    return "\n\n".join(filter(None, map(_shown, (*frame.before, *live))))
+    live: Segment = frame.text if is_blank(frame.reasoning) else Reasoning(frame.reasoning)
+    return "\n\n".join(filter(None, map(_shown, (*frame.before, live))))
 
 
 def _shown(segment: Segment) -> str:

@@ -31,7 +31,7 @@ async def run_edit_window(
 ) -> None:
     """Show edits until nobody can see them."""
     while True:
-        content = None if _is_hidden(answer) else await frames.wait_content(until=typing.due)
+        content = await frames.wait_content(until=typing.due)  # commits what is whole, though nothing be shown
         if content is None or _is_hidden(answer):
             await trio.sleep_until(typing.due)
             await _type(outbox, answer, typing)

@@ -54,9 +54,11 @@ class TelegramTransport:
         pace = FramePace(draft_spacing(self._settings.draft_interval), keep_alive=KEEP_ALIVE)
         frames = Frames(self._outbox, self._answer, latest, pace, Cost.DRAFT)
         self._drafts = latest
-        with trio.CancelScope() as window:
-            await run_draft_window(self._answer, frames, window=window)
-        self._drafts = None
+        try:
+            with trio.CancelScope() as window:
+                await run_draft_window(self._answer, frames, window=window)
+        finally:
+            self._drafts = None
         if window.cancelled_caught:
             log.warning("transport.fallback", chat_id=self._place.key.chat_id, to="edit")
         return window.cancelled_caught
