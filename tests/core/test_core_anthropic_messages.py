@@ -273,6 +273,7 @@ NONSENSE: Final = [
     '{"type": "message_start", "message": []}',
     '{"type": "message_delta", "usage": {"output_tokens": "3"}}',
     '{"type": "content_block_start", "content_block": 3}',
+    '{"type": "content_block_start", "content_block": {"\\ud83d": 3}}',
     '{"type": "content_block_start", "content_block": {"type": "text", "text": {}}}',
     '{"type": "content_block_start", "content_block": {"type": "x", "y": 1e999}}',
     '{"type": "content_block_delta", "index": "0"}',

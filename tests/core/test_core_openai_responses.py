@@ -202,7 +202,11 @@ def test_an_error_ends_the_answer(payload: dict[str, Any], text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [[], DELTA | {"delta": 3}, done(0, type="message", content=3), ended({"type": "message", "content": 3})]
+    "payload",
+    [
+        *([], DELTA | {"delta": 3}, done(0, type="message", content=3), ended({"type": "message", "content": 3})),
+        done(0, type="message", **{"\ud83d": 3}),
+    ],
 )
 def test_nonsense_is_the_peer_s_mistake(payload: Any) -> None:
     with pytest.raises(RemoteProtocolError, match="makes no sense"):

@@ -212,7 +212,7 @@ class _Content:
     def _opened(self, data: Any) -> _Block:
         try:
             start = msgspec.convert(data, _Start)
-        except msgspec.ValidationError as error:
+        except ValueError as error:  # a name may hold half a character
             raise RemoteProtocolError(f"the provider sent a block that makes no sense: {error}") from None
         kind = start.type or "text"
         if kind == "text":

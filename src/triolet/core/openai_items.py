@@ -150,7 +150,7 @@ class Items:
 def parse_item(raw: dict[str, Any]) -> Item:
     try:
         return msgspec.convert(raw, Item)
-    except msgspec.ValidationError as error:
+    except ValueError as error:  # a name may hold half a character
         raise RemoteProtocolError(f"the provider sent an item that makes no sense: {error}") from None
 
 

@@ -102,8 +102,7 @@ _ENDS = frozenset({"completed", "incomplete", "failed", "cancelled"})
 _TEXTS = {f"{part}.{step}": part for part in ("output_text", "refusal") for step in ("delta", "done")}
 """The part of a message that an event is about."""
 _KNOWN = _ENDS | {
-    *("output_item.added", "output_item.done"),
-    *_TEXTS,
+    *("output_item.added", "output_item.done", *_TEXTS),
     *("reasoning_summary_text.delta", "reasoning_text.delta"),
     *("function_call_arguments.delta", "function_call_arguments.done"),
 }
@@ -157,9 +156,8 @@ class OpenAIResponsesDecoder(WireDecoder):
             if event.item is not None:
                 self._item(event.item, event.output_index, is_new=kind == "output_item.added")
         elif kind.startswith("reasoning"):
-            place = (kind, event.summary_index, event.content_index)
             entry = self._items.entry("reasoning", event.item_id, event.output_index)
-            self._thought(entry, place, event.delta or "")
+            self._thought(entry, (kind, event.summary_index, event.content_index), event.delta or "")
         else:
             entry = self._items.entry("function_call", event.item_id, event.output_index)
             if new := entry.part(None).write(event.delta or ""):
