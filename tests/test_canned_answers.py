@@ -12,11 +12,11 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # scripts, not a
 
 from canned_server import STREAMS, words
 
-from triolet.core.anthropic_messages import AnthropicDecoder
+from triolet.core.dialects.anthropic_messages import AnthropicDecoder
+from triolet.core.dialects.openai_chat import OpenAIChatDecoder
+from triolet.core.dialects.openai_responses import OpenAIResponsesDecoder
+from triolet.core.dialects.wire import WireDecoder
 from triolet.core.events import Finished, TextDelta, UsageReported
-from triolet.core.openai_chat import OpenAIChatDecoder
-from triolet.core.openai_responses import OpenAIResponsesDecoder
-from triolet.core.wire import WireDecoder
 
 DECODERS: dict[str, Callable[[], WireDecoder]] = {
     "/v1/chat/completions": OpenAIChatDecoder,

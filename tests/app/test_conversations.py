@@ -10,7 +10,7 @@ from scenes import ADA, BOB, GROUP, STRANGER, open_scene, rest, said, scene_sett
 
 from triolet.config import LimitSettings
 from triolet.core.conversation import Message
-from triolet.core.openai_chat import render_messages
+from triolet.core.dialects.openai_chat import render_messages
 from triolet.core.ports import ModelRequest
 from triolet.errors import ContextTooLong
 from triolet.providers.scripted import Fail, Hang, Pause, Say, Step

@@ -12,8 +12,8 @@ from anthropic_streams import END, PING, STREAMS, Recorded, args, begin, delta, 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from triolet.core.anthropic_messages import AnthropicDecoder, decode_answer
 from triolet.core.conversation import OpaquePart
+from triolet.core.dialects.anthropic_messages import AnthropicDecoder, decode_answer
 from triolet.core.events import (
     BlockCompleted,
     Finished,

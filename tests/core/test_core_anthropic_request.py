@@ -12,8 +12,6 @@ from anthropic_streams import STREAMS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from triolet.core.anthropic_messages import AnthropicDecoder
-from triolet.core.anthropic_request import render_request
 from triolet.core.conversation import (
     Ending,
     Message,
@@ -23,6 +21,8 @@ from triolet.core.conversation import (
     ToolCallPart,
     ToolResultPart,
 )
+from triolet.core.dialects.anthropic_messages import AnthropicDecoder
+from triolet.core.dialects.anthropic_request import render_request
 from triolet.core.ports import ModelRequest, ToolSpec
 from triolet.core.rounds import Round
 

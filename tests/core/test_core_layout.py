@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triolet.core.content import blank
-from triolet.core.cutting import Cuts, Lead, Rank
-from triolet.core.forms import FORMS, RICH_LIMIT, FormatName
-from triolet.core.layout import Layout, Part, plainer
-from triolet.core.markdown import compose, render_rich
-from triolet.core.saw import Saw
-from triolet.core.syntax import clean
+from triolet.core.markup.cutting import Cuts, Lead, Rank
+from triolet.core.markup.forms import FORMS, RICH_LIMIT, FormatName
+from triolet.core.markup.layout import Layout, Part, plainer
+from triolet.core.markup.markdown import compose, render_rich
+from triolet.core.markup.saw import Saw
+from triolet.core.markup.syntax import clean
 from triolet.core.text import Content, Entity, FormattedText, RichText, is_blank, italic
 from triolet.emulator.entities import check_entities
 from triolet.emulator.rich import read_rich

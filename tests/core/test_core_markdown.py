@@ -14,13 +14,21 @@ from documents import Document, documents, scraps, unseen, words
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from triolet.core.columns import WIDEST, laid_out, width
-from triolet.core.markdown import MAX_ENTITIES, MAX_ENTITY_BYTES, MAX_SOURCE, compose, entity_bytes, render, render_rich
-from triolet.core.paper import Paper
-from triolet.core.rich import MAX_COLUMNS, MAX_DEPTH
-from triolet.core.syntax import clean, parse, spans, veil
+from triolet.core.markup.columns import WIDEST, laid_out, width
+from triolet.core.markup.markdown import (
+    MAX_ENTITIES,
+    MAX_ENTITY_BYTES,
+    MAX_SOURCE,
+    compose,
+    entity_bytes,
+    render,
+    render_rich,
+)
+from triolet.core.markup.paper import Paper
+from triolet.core.markup.rich import MAX_COLUMNS, MAX_DEPTH
+from triolet.core.markup.syntax import clean, parse, spans, veil
+from triolet.core.markup.writer import MAX_URL, RULE, Writer, is_linkable
 from triolet.core.text import Entity, FormattedText, utf16_slice
-from triolet.core.writer import MAX_URL, RULE, Writer, is_linkable
 from triolet.emulator.entities import check_entities
 from triolet.emulator.rich import read_rich
 from triolet.emulator.text import FormattedText as EmulatedText

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from triolet.core.conversation import Message, OpaquePart, TextPart
+from triolet.core.dialects.openai_chat import OpenAIChatDecoder, render_messages
 from triolet.core.events import Finished, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta, UsageReported
-from triolet.core.openai_chat import OpenAIChatDecoder, render_messages
 from triolet.errors import ProviderUnavailable, RemoteProtocolError
 
 

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from openai_streams import DECODERS, STREAMS, Recorded, feed, said, text_of
 
-from triolet.core import openai_chat, openai_responses
+from triolet.core.dialects import openai_chat, openai_responses
 from triolet.core.events import Batch, Finished, StreamEvent
 from triolet.errors import ProviderUnavailable, RemoteProtocolError
 

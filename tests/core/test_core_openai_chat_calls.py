@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from openai_streams import chunk, feed, histories, sse
 
 from triolet.core.conversation import Ending, Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.dialects.openai_chat import OpenAIChatDecoder, decode_answer, render_messages, render_request
+from triolet.core.dialects.wire import sendable
 from triolet.core.events import (
     BlockCompleted,
     Finished,
@@ -20,9 +22,7 @@ from triolet.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from triolet.core.openai_chat import OpenAIChatDecoder, decode_answer, render_messages, render_request
 from triolet.core.ports import ModelRequest, ToolSpec
-from triolet.core.wire import sendable
 from triolet.errors import ProviderUnavailable, RemoteProtocolError
 
 

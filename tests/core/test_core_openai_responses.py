@@ -25,6 +25,9 @@ from openai_streams import (
 )
 
 from triolet.core.conversation import Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.dialects.openai_items import Entry, Items, Written
+from triolet.core.dialects.openai_responses import OpenAIResponsesDecoder, decode_answer, render_request
+from triolet.core.dialects.wire import sendable
 from triolet.core.events import (
     BlockCompleted,
     Finished,
@@ -36,10 +39,7 @@ from triolet.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from triolet.core.openai_items import Entry, Items, Written
-from triolet.core.openai_responses import OpenAIResponsesDecoder, decode_answer, render_request
 from triolet.core.ports import ModelRequest, ToolSpec
-from triolet.core.wire import sendable
 from triolet.errors import ProviderUnavailable, RemoteProtocolError
 
 DELTA = event("output_text.delta", delta="a")

@@ -1,4 +1,4 @@
-"""Server-sent events: the rules of `core.sse`, in every feeding: whole, byte by byte, in two chunks, with a tail."""
+"""Server-sent events: the rules of `dialects.sse`, however they are fed: whole, byte by byte, in two chunks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from triolet.core.sse import ServerSentEvent, SSEDecoder
+from triolet.core.dialects.sse import ServerSentEvent, SSEDecoder
 from triolet.errors import RemoteProtocolError
 
 

@@ -7,9 +7,9 @@ from documents import Document, documents, scraps
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from triolet.core.markdown import compose, render
-from triolet.core.syntax import clean
-from triolet.core.tail import HELD_LINE, HELD_LINK, HELD_ROW, OPEN_CODE, glyph_end, mend, mended
+from triolet.core.markup.markdown import compose, render
+from triolet.core.markup.syntax import clean
+from triolet.core.markup.tail import HELD_LINE, HELD_LINK, HELD_ROW, OPEN_CODE, glyph_end, mend, mended
 from triolet.emulator.entities import check_entities
 
 LONGEST_HELD = HELD_ROW + 100

@@ -8,18 +8,8 @@ import msgspec
 import pytest
 
 from triolet.core.conversation import Message, OpaquePart, Part, TextPart, ToolCallPart, ToolResultPart
-from triolet.core.events import (
-    BlockCompleted,
-    Finished,
-    ReasoningDelta,
-    StreamEvent,
-    TextCompleted,
-    TextDelta,
-    ToolCallCompleted,
-    ToolCallDelta,
-)
-from triolet.core.sse import ServerSentEvent
-from triolet.core.wire import (
+from triolet.core.dialects.sse import ServerSentEvent
+from triolet.core.dialects.wire import (
     WireDecoder,
     arguments_text,
     broken_off,
@@ -29,6 +19,16 @@ from triolet.core.wire import (
     result_text,
     sendable,
     whole_batch,
+)
+from triolet.core.events import (
+    BlockCompleted,
+    Finished,
+    ReasoningDelta,
+    StreamEvent,
+    TextCompleted,
+    TextDelta,
+    ToolCallCompleted,
+    ToolCallDelta,
 )
 from triolet.errors import ProviderUnavailable, RemoteProtocolError
 

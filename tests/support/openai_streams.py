@@ -15,6 +15,9 @@ import attrs
 from hypothesis import strategies as st
 
 from triolet.core.conversation import Ending, Message, OpaquePart, Role, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.dialects.openai_chat import OpenAIChatDecoder
+from triolet.core.dialects.openai_responses import OpenAIResponsesDecoder
+from triolet.core.dialects.wire import WireDecoder
 from triolet.core.events import (
     BlockCompleted,
     Finished,
@@ -26,9 +29,6 @@ from triolet.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from triolet.core.openai_chat import OpenAIChatDecoder
-from triolet.core.openai_responses import OpenAIResponsesDecoder
-from triolet.core.wire import WireDecoder
 from triolet.errors import ProviderUnavailable, RemoteProtocolError
 
 

@@ -3,20 +3,18 @@
 Nothing here awaits, reads a clock, opens a socket or logs: time comes in as ``now`` (seconds on a monotonic
 clock), absolute deadlines go out. The benches, from what comes in to what goes out::
 
-    conversation  events  ports                     the values that all rooms share, and the Protocols they meet at
-    sse  wire  history                              a model's API: bytes to events, and messages to a request
-    openai_chat  openai_responses                   ... in OpenAI's two dialects
-    anthropic_messages  anthropic_request           ... and in Anthropic's
-    breaker  seam  rounds                           a model that fails, what is left of its answer, and what it said
-    updates  commands  buttons                      what people do: messages, commands, presses
+    conversation  events  ports    the values that all rooms share, and the Protocols they meet at
+    dialects/                      a model's API: bytes to events, and messages to a request
+    history                        what of a conversation fits into a request
+    breaker  seam  rounds          a model that fails, what is left of its answer, and what it said
+    updates  commands  buttons     what people do: messages, commands, presses
 
-    coalescer  hidden  ending                       an answer's text: what of it may be seen, and how it ends
-    transcript  usage                               what a turn leaves behind: its messages, and what they took
-    sights  sentences                               what those see who look on
-    text  content                                   what a message shows, and how Telegram counts it
-    syntax  paper  columns  writer  rich  markdown  Markdown, as entities or as the HTML of a rich message
-    tail  forms  cutting  saw  layout               a half-written answer as messages: sealed parts, and a live one
+    coalescer  hidden  ending      an answer's text: what of it may be seen, and how it ends
+    transcript  usage              what a turn leaves behind: its messages, and what they took
+    sights  sentences              what those see who look on
+    text  content                  what a message shows, and how Telegram counts it
+    markup/                        Markdown as messages: sealed parts, and a live one
 
-    pace                                            when the next frame is due
-    budget  calls  delivery  lane                   what Telegram takes, what its answers tell, and in which order
+    pace                           when the next frame is due
+    budget  calls  delivery  lane  what Telegram takes, what its answers tell, and in which order
 """

@@ -33,7 +33,7 @@ from triolet.core.calls import (
     search_call,
 )
 from triolet.core.content import marked
-from triolet.core.layout import plainer
+from triolet.core.markup.layout import plainer
 from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic, split_message
 
 SEARCH_AFTER = 2.0

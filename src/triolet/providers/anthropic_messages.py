@@ -9,7 +9,7 @@ import anthropic
 from anthropic._base_client import get_platform
 
 from triolet.config import ModelSettings
-from triolet.core.anthropic_messages import AnthropicDecoder, decode_answer, render_request
+from triolet.core.dialects.anthropic_messages import AnthropicDecoder, decode_answer, render_request
 from triolet.core.ports import ModelRequest
 from triolet.net.network import Connect, connect_tcp
 from triolet.providers.prefill import takes_prefill

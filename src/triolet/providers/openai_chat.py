@@ -8,7 +8,7 @@ from typing import Any
 import openai
 
 from triolet.config import ModelSettings
-from triolet.core.openai_chat import OpenAIChatDecoder, decode_answer, render_request
+from triolet.core.dialects.openai_chat import OpenAIChatDecoder, decode_answer, render_request
 from triolet.core.ports import ModelRequest
 from triolet.net.network import Connect, connect_tcp
 from triolet.providers.openai_sdk import is_openai, key_headers, open_openai

@@ -30,9 +30,9 @@ import httpx2
 import trio
 
 from triolet.config import ModelSettings
+from triolet.core.dialects.wire import WireDecoder
 from triolet.core.events import Batch, Finished, UsageReported
 from triolet.core.ports import ModelRequest
-from triolet.core.wire import WireDecoder
 from triolet.errors import ContextTooLong, ProviderError, ProviderUnavailable, RemoteProtocolError
 from triolet.net.network import Connect, open_transport
 from triolet.net.redact import Redactor

@@ -34,7 +34,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
 
 from triolet import __version__
-from triolet.core.wire import sendable
+from triolet.core.dialects.wire import sendable
 from triolet.errors import RemoteProtocolError, ToolError
 from triolet.net.network import Connect, open_transport
 from triolet.net.redact import Redactor

@@ -21,9 +21,9 @@ import structlog
 import trio
 
 from triolet.core.conversation import ToolCallPart, ToolResultPart
+from triolet.core.dialects.wire import sendable
 from triolet.core.events import ToolEnded, ToolStarted, TurnBatch
 from triolet.core.ports import Tool
-from triolet.core.wire import sendable
 from triolet.errors import ToolError
 
 log = structlog.get_logger()

@@ -10,8 +10,8 @@ from triolet.core.calls import Bubble, Keyboard, Place
 from triolet.core.coalescer import Frame, Prompt, Reasoning
 from triolet.core.content import blank, marked
 from triolet.core.events import Verdict
-from triolet.core.forms import FormatName
-from triolet.core.layout import Layout, plainer
+from triolet.core.markup.forms import FormatName
+from triolet.core.markup.layout import Layout, plainer
 from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic, join
 from triolet.telegram.outbox import Outbox
 

@@ -23,8 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from triolet.core.conversation import Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.dialects.wire import sendable
 from triolet.core.ports import ModelRequest, ToolSpec
-from triolet.core.wire import sendable
 
 DIALECT = "anthropic"
 """The dialect of the opaque parts that are sent, and of those that an answer gives."""

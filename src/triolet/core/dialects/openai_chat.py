@@ -1,7 +1,7 @@
 """Chat Completions on the wire: server-sent events in, stream events out, and a request's body.
 
 Source: OpenAI's API reference, "Chat Completions", objects ``chat.completion.chunk`` and ``chat.completion``, and what
-the servers that imitate it send. Rules beside those of `core.wire`:
+the servers that imitate it send. Rules beside those of `core.dialects.wire`:
 
 1. The answer is the choice with index 0; nobody asks for more than one.
 2. ``finish_reason`` is the terminal event; ``[DONE]`` only ends the transport, and some servers omit it.
@@ -25,6 +25,17 @@ import attrs
 import msgspec
 
 from triolet.core.conversation import Message, OpaquePart, ToolResultPart
+from triolet.core.dialects.sse import ServerSentEvent
+from triolet.core.dialects.wire import (
+    WireDecoder,
+    arguments_text,
+    broken_off,
+    decode_json,
+    json_text,
+    paired,
+    result_text,
+    sendable,
+)
 from triolet.core.events import (
     Batch,
     BlockCompleted,
@@ -37,17 +48,6 @@ from triolet.core.events import (
     UsageReported,
 )
 from triolet.core.ports import ModelRequest, ToolSpec
-from triolet.core.sse import ServerSentEvent
-from triolet.core.wire import (
-    WireDecoder,
-    arguments_text,
-    broken_off,
-    decode_json,
-    json_text,
-    paired,
-    result_text,
-    sendable,
-)
 from triolet.errors import RemoteProtocolError
 
 DIALECT = "openai-chat"

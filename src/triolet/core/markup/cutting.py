@@ -17,7 +17,7 @@ from typing import Final
 
 import attrs
 
-from triolet.core.syntax import INLINE, Span, clean, parse, spans
+from triolet.core.markup.syntax import INLINE, Span, clean, parse, spans
 
 _ANY_INDENT: Final = 10_000
 """Columns: as many as the next line has."""

@@ -1,7 +1,7 @@
 """Anthropic's Messages on the wire: server-sent events in, stream events out.
 
 Source: Anthropic's API reference, "Messages", "Streaming messages" and "Errors". The other direction is
-`core.anthropic_request`. Beside the rules of `core.wire`:
+`core.dialects.anthropic_request`. Beside the rules of `core.dialects.wire`:
 
 1. An answer is a list of blocks, each with a start, deltas and a stop. A block without an index is the next one, or
    the last one that began.
@@ -19,8 +19,10 @@ from typing import Any
 import attrs
 import msgspec
 
-from triolet.core.anthropic_request import DIALECT, render_request
 from triolet.core.conversation import OpaquePart
+from triolet.core.dialects.anthropic_request import DIALECT, render_request
+from triolet.core.dialects.sse import ServerSentEvent
+from triolet.core.dialects.wire import WireDecoder, broken_off, decode_json, sendable, whole_batch
 from triolet.core.events import (
     Batch,
     BlockCompleted,
@@ -32,8 +34,6 @@ from triolet.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from triolet.core.sse import ServerSentEvent
-from triolet.core.wire import WireDecoder, broken_off, decode_json, sendable, whole_batch
 from triolet.errors import RemoteProtocolError
 
 __all__ = ["AnthropicDecoder", "decode_answer", "render_request"]

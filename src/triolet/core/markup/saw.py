@@ -13,8 +13,8 @@ from typing import Final
 
 import attrs
 
-from triolet.core.cutting import Cuts, Rank
-from triolet.core.forms import Form
+from triolet.core.markup.cutting import Cuts, Rank
+from triolet.core.markup.forms import Form
 from triolet.core.text import Content
 
 TRIES: Final = 8

@@ -10,8 +10,8 @@ import html
 import re
 from typing import Final
 
-from triolet.core.syntax import VEILS, Event, veil
-from triolet.core.writer import Writer, is_linkable
+from triolet.core.markup.syntax import VEILS, Event, veil
+from triolet.core.markup.writer import Writer, is_linkable
 
 MAX_DEPTH: Final = 16
 MAX_COLUMNS: Final = 20

@@ -1,7 +1,7 @@
 """Responses on the wire: server-sent events in, stream events out, and a request's body.
 
 Source: OpenAI's API reference, "Responses", its streaming events, and what llama.cpp, vLLM and others make of it.
-Rules beside those of `core.wire`:
+Rules beside those of `core.dialects.wire`:
 
 1. An answer is a list of items: messages, calls, reasoning. A second message is a paragraph of its own.
 2. ``done`` events and the terminal one repeat what the deltas gave. Where they say something else they are right, and
@@ -22,6 +22,17 @@ from typing import Any
 import msgspec
 
 from triolet.core.conversation import Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from triolet.core.dialects.openai_items import KINDS, Entry, Item, Items, arguments_of, parse_item, words_of
+from triolet.core.dialects.sse import ServerSentEvent
+from triolet.core.dialects.wire import (
+    WireDecoder,
+    arguments_text,
+    broken_off,
+    decode_json,
+    paired,
+    result_text,
+    sendable,
+)
 from triolet.core.events import (
     Batch,
     BlockCompleted,
@@ -33,18 +44,7 @@ from triolet.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from triolet.core.openai_items import KINDS, Entry, Item, Items, arguments_of, parse_item, words_of
 from triolet.core.ports import ModelRequest, ToolSpec
-from triolet.core.sse import ServerSentEvent
-from triolet.core.wire import (
-    WireDecoder,
-    arguments_text,
-    broken_off,
-    decode_json,
-    paired,
-    result_text,
-    sendable,
-)
 from triolet.errors import RemoteProtocolError
 
 DIALECT = "openai-responses"

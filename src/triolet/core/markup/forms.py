@@ -8,9 +8,9 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from triolet.core.markdown import MAX_ENTITIES, MAX_ENTITY_BYTES, compose, entity_bytes, render_rich
-from triolet.core.syntax import clean
-from triolet.core.tail import Mended, glyph_end, mended
+from triolet.core.markup.markdown import MAX_ENTITIES, MAX_ENTITY_BYTES, compose, entity_bytes, render_rich
+from triolet.core.markup.syntax import clean
+from triolet.core.markup.tail import Mended, glyph_end, mended
 from triolet.core.text import MESSAGE_LIMIT, Content, Entity, FormattedText, RichText, is_blank, utf16_length
 
 FormatName: TypeAlias = Literal["entities", "rich", "plain", "quotation"]

@@ -25,6 +25,7 @@ import attrs
 import msgspec
 
 from triolet.core.conversation import Message, Part, ToolCallPart, ToolResultPart
+from triolet.core.dialects.sse import ServerSentEvent, SSEDecoder
 from triolet.core.events import (
     Batch,
     BlockCompleted,
@@ -36,7 +37,6 @@ from triolet.core.events import (
     ToolCallCompleted,
     ToolCallDelta,
 )
-from triolet.core.sse import ServerSentEvent, SSEDecoder
 from triolet.core.text import is_blank
 from triolet.errors import ProviderUnavailable, RemoteProtocolError
 

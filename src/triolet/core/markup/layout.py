@@ -10,11 +10,11 @@ from __future__ import annotations
 import attrs
 
 from triolet.core.content import blank
-from triolet.core.cutting import Body, Cuts, Lead
-from triolet.core.forms import FORMS, FormatName
-from triolet.core.saw import EARLY, Cut, Saw
-from triolet.core.syntax import clean
-from triolet.core.tail import Mended
+from triolet.core.markup.cutting import Body, Cuts, Lead
+from triolet.core.markup.forms import FORMS, FormatName
+from triolet.core.markup.saw import EARLY, Cut, Saw
+from triolet.core.markup.syntax import clean
+from triolet.core.markup.tail import Mended
 from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText
 
 

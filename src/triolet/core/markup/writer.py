@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, TypeAlias
 
-from triolet.core.columns import laid_out
-from triolet.core.paper import Paper
-from triolet.core.syntax import Event
+from triolet.core.markup.columns import laid_out
+from triolet.core.markup.paper import Paper
+from triolet.core.markup.syntax import Event
 from triolet.core.text import is_blank
 
 RULE: Final = "—" * 8

@@ -13,11 +13,11 @@ from typing import Final
 
 import attrs
 
-from triolet.core.paper import TRIMMED
-from triolet.core.rich import MAX_DEPTH, depth, is_rich, rich_html
-from triolet.core.syntax import clean, parse
+from triolet.core.markup.paper import TRIMMED
+from triolet.core.markup.rich import MAX_DEPTH, depth, is_rich, rich_html
+from triolet.core.markup.syntax import clean, parse
+from triolet.core.markup.writer import Writer
 from triolet.core.text import Entity, FormattedText, RichText
-from triolet.core.writer import Writer
 
 MAX_SOURCE: Final = 40_000
 """A longer source is shown as it is: parsing and laying it out would hold up other chats."""

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 import attrs
 import msgspec
 
-from triolet.core.wire import json_text
+from triolet.core.dialects.wire import json_text
 from triolet.errors import RemoteProtocolError
 
 Kind: TypeAlias = Literal["message", "function_call", "reasoning"]

@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from triolet.core.syntax import Event, clean, parse
+from triolet.core.markup.syntax import Event, clean, parse
 from triolet.core.text import is_blank
 
 HELD_LINK: Final = 120
