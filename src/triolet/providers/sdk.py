@@ -1,7 +1,7 @@
 """What the dialects share: a question put through an official SDK, and an answer's bytes watched by a clock.
 
 The SDK makes the request (address, key, headers, error types); the streamed bytes are decoded by `core`, because
-the SDKs' own event loops cost two to five times more per event. Rules:
+the SDKs' own event loops cost two to eight times more per event (`benchmarks/decoding.py`). Rules:
 
 1. The SDK retries nothing: a retry must know whether text is on screen already.
 2. The only task that reads the response never awaits in its loop, and `async with` closes the connection.
