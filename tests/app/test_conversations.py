@@ -10,7 +10,7 @@ from scenes import ADA, BOB, GROUP, STRANGER, open_scene, rest, said, scene_sett
 
 from triolet.config import LimitSettings
 from triolet.core.conversation import Message
-from triolet.core.dialects.openai_chat import render_messages
+from triolet.core.dialects.openai_chat import render_request
 from triolet.core.ports import ModelRequest
 from triolet.errors import ContextTooLong
 from triolet.providers.scripted import Fail, Hang, Pause, Say, Step
@@ -221,7 +221,7 @@ async def test_model_that_holds_less_than_it_was_said_to_goes_on_answering(autoj
 async def test_unanswered_question_and_the_next_are_one_message_on_the_wire(autojump_clock: object) -> None:
     """Many servers refuse two messages of one role in a row."""
     asked = [Message.of("user", "one"), Message.of("user", "two"), Message.of("assistant", "yes")]
-    assert render_messages("", asked) == [
+    assert render_request(ModelRequest(asked, ""))["messages"] == [
         {"role": "user", "content": "one\n\ntwo"},
         {"role": "assistant", "content": "yes"},
     ]

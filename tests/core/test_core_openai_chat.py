@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from triolet.core.conversation import Message, OpaquePart, TextPart
-from triolet.core.dialects.openai_chat import OpenAIChatDecoder, render_messages
+from triolet.core.dialects.openai_chat import OpenAIChatDecoder, render_request
 from triolet.core.events import Finished, ReasoningDelta, StreamEvent, TextDelta, ToolCallDelta, UsageReported
+from triolet.core.ports import ModelRequest
 from triolet.errors import ProviderUnavailable, RemoteProtocolError
 
 
@@ -302,10 +303,16 @@ def test_messages_are_rendered_by_role() -> None:
         {"role": "assistant", "content": "ab"},
         {"role": "user", "content": "bye"},
     ]
-    assert render_messages("be kind", messages) == [{"role": "system", "content": "be kind"}, *said]
-    assert render_messages("", messages) == said
+    assert render_request(ModelRequest(messages, "be kind"))["messages"] == [
+        {"role": "system", "content": "be kind"},
+        *said,
+    ]
+    assert render_request(ModelRequest(messages, ""))["messages"] == said
 
 
 def test_half_of_a_pair_is_replaced_in_a_request() -> None:
     """UTF-8 cannot carry one, and JSON from Telegram may bring it in."""
-    assert render_messages("\ude00", [Message.of("user", "a\ud83d😀")])[-1] == {"role": "user", "content": "a\ufffd😀"}
+    assert render_request(ModelRequest([Message.of("user", "a\ud83d😀")], "\ude00"))["messages"][-1] == {
+        "role": "user",
+        "content": "a\ufffd😀",
+    }

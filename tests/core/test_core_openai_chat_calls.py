@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openai_streams import chunk, feed, histories, sse
 
 from triolet.core.conversation import Ending, Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
-from triolet.core.dialects.openai_chat import OpenAIChatDecoder, decode_answer, render_messages, render_request
+from triolet.core.dialects.openai_chat import OpenAIChatDecoder, decode_answer, render_request
 from triolet.core.dialects.wire import sendable
 from triolet.core.events import (
     BlockCompleted,
@@ -195,7 +195,7 @@ def test_calls_are_rendered_with_what_must_go_back() -> None:
         {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"q": 1}'}, "extra_content": {"x": 1}},
         {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
     ]
-    assert render_messages("", history) == [
+    assert render_request(ModelRequest(history, ""))["messages"] == [
         {"role": "user", "content": "u"},
         {"role": "assistant", "content": "half\n\nt", "tool_calls": rendered, "reasoning_content": "r"},
         {"role": "tool", "tool_call_id": "a", "content": "A"},
@@ -206,7 +206,7 @@ def test_calls_are_rendered_with_what_must_go_back() -> None:
 
 def test_a_call_without_text_has_no_content() -> None:
     history = [Message("assistant", (ToolCallPart("a", "f"),)), Message("tool", (ToolResultPart("a", "A"),))]
-    assert render_messages("", history)[0]["content"] is None
+    assert render_request(ModelRequest(history, ""))["messages"][0]["content"] is None
 
 
 def judge(messages: list[dict[str, Any]]) -> None:

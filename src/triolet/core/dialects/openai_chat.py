@@ -281,12 +281,6 @@ def render_request(request: ModelRequest) -> dict[str, Any]:
     return body
 
 
-def render_messages(system_prompt: str, messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """The ``messages`` of a request that has no tools."""
-    rendered: list[dict[str, Any]] = render_request(ModelRequest(messages, system_prompt))["messages"]
-    return rendered
-
-
 def _rendered(messages: Sequence[Message]) -> list[dict[str, Any]]:
     rendered: list[dict[str, Any]] = []
     for message in paired(messages):
