@@ -324,6 +324,15 @@ def test_edits_step_by_step(steps: list[Step]) -> None:
 # The typing sign
 
 
+def test_what_the_screen_has_lost_is_due_again() -> None:
+    pace = draft_pace()
+    pace.begun(0.0)
+    pace.ended(1, shown=True, text=True, slack=20)
+    assert isinstance(pace.poll(5.0, 1), Wait)
+    pace.lost()
+    assert pace.poll(5.0, 1) == Due(urgent=False)
+
+
 def test_typing_is_shown_at_once_and_while_it_lasts() -> None:
     typing = TypingPace()
     assert typing.due == -inf

@@ -22,6 +22,7 @@ _PRIVATE: Final = (
     IPv4Network("192.0.0.0/24"),  # for protocols; one cloud's metadata lie here
     IPv4Network("168.63.129.16/32"),  # a cloud's own service, at an address that looks like anybody's
     IPv6Network("3fff::/20"),  # for documentation, which older Pythons do not know
+    IPv6Network("2002::/16"),  # 6to4: an IPv4 address in disguise, and no way to anybody (RFC 7526)
 )
 
 
@@ -50,7 +51,5 @@ def _carried(address: IPv6Address) -> Iterator[IPv4Address]:
     number = int(address)
     if address.ipv4_mapped is not None:
         yield address.ipv4_mapped
-    if address.sixtofour is not None:
-        yield address.sixtofour
     if address in _NAT64 or (number >> 32) & _ISATAP_MASK == _ISATAP:
         yield IPv4Address(number & 0xFFFF_FFFF)
