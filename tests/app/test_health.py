@@ -479,9 +479,11 @@ async def test_blocks_come_back_within_an_answer(autojump_clock: object) -> None
         assert model.blocks() == [0, 1, 2]
 
 
-async def test_another_model_gets_no_blocks_of_the_first(autojump_clock: object) -> None:
+@pytest.mark.parametrize("name", ["second", "scripted"])
+async def test_another_model_gets_no_blocks_of_the_first(autojump_clock: object, name: str) -> None:
+    """Nor does one of the same name, at another server."""
     models = [_Thinking(SEARCH, [DOWN]), _Thinking(GOOD)]
-    settings = scene_settings(fallback=FALLBACK[:1])
+    settings = scene_settings(name="scripted", fallback=(FallbackSettings(name=name),))
     async with open_scene(providers=models, tools=[slow_tool("search")], settings=settings) as scene:
         assert await scene.ask() == "All is well."
         assert [model.blocks() for model in models] == [[0, 1], [0]]

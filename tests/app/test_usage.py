@@ -13,7 +13,7 @@ from scenes import ADA, BOB, Scene, calls, open_scene, rest, rounds, scene_setti
 
 from triolet.app.bench import price_list
 from triolet.app.reports import tell_usage
-from triolet.config import ModelSettings, StreamingSettings
+from triolet.config import FallbackSettings, ModelSettings, StreamingSettings
 from triolet.core.calls import Place
 from triolet.core.conversation import ConversationKey
 from triolet.core.events import UsageReported
@@ -98,6 +98,12 @@ def test_prices_are_those_of_the_providers_themselves() -> None:
     assert official("another", usage) is None
     elsewhere = price_list(ModelSettings(provider="openai-chat", name="gpt-5-mini", base_url="http://localhost/v1"))
     assert elsewhere("gpt-5-mini", usage) is None
+    both = ModelSettings(
+        provider="openai-chat",
+        name="gpt-5-mini",
+        fallback=(FallbackSettings(name="gpt-5-mini", base_url="http://localhost/v1"),),
+    )
+    assert price_list(both)("gpt-5-mini", usage) is None, "nobody knows which of the two it was"
 
 
 @attrs.define(eq=False)

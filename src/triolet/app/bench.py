@@ -64,7 +64,9 @@ async def warm_up(providers: Sequence[OpenedProvider]) -> None:
 
 def price_list(settings: ModelSettings) -> Price:
     """What the models of the settings cost; the prices of a ``base_url`` of one's own are nobody's to know."""
-    official = {model.name: model.provider for model in settings.models() if not model.base_url}
+    models = settings.models()
+    elsewhere = {model.name for model in models if model.base_url}
+    official = {model.name: model.provider for model in models if model.name not in elsewhere}
 
     def price(model: str, usage: UsageReported) -> float | None:
         return price_of(official[model], model, usage) if model in official else None

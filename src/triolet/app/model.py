@@ -50,9 +50,9 @@ Price: TypeAlias = Callable[[str, UsageReported], float | None]
 
 @attrs.define
 class Thread:
-    """What the rounds of one answer have in common: the model of the last one, and the first message that it knew."""
+    """What the rounds of one answer have in common: who answered the last one, and the first message that it knew."""
 
-    model: str = ""
+    answered_by: object = None
     start: int = 0
 
 
@@ -93,15 +93,15 @@ class _Candidate:
 
     async def _stream(self, question: Question, request: ModelRequest, emit: Callable[[Batch], None]) -> None:
         await self.provider.stream(request, self._learning(request, emit))
-        question.thread.model = self.settings.name
+        question.thread.answered_by = self
         question.thread.start = len(question.messages) + len(question.behind) - len(request.messages)
 
     def _request(self, question: Question, context_tokens: int) -> ModelRequest:
         prompt = self.settings.system_prompt
         room = context_tokens - (self._estimate.tokens(question.behind) if question.behind else 0)
         kept = fit(question.messages, context_tokens=room, system_prompt=prompt, estimate=self._estimate)
-        thread = Thread(self.settings.name, len(question.messages) - len(kept))
-        if question.thread.model and thread != question.thread:
+        thread = Thread(self, len(question.messages) - len(kept))
+        if question.thread.answered_by is not None and thread != question.thread:
             # A model's blocks are bound to that model, and to all that it had read before.
             kept = [without_blocks(message) for message in kept]
         messages = [*kept, *question.behind]

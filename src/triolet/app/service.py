@@ -18,6 +18,7 @@ from triolet.config import Settings
 from triolet.core.ports import Tool
 from triolet.core.updates import BotIdentity
 from triolet.observe.turns import Observer, log_latency
+from triolet.providers.prices import load_prices
 from triolet.store import ThreadExecutor
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ async def run_service(
         signals.in_order = True
         await trio.sleep(WARM_UP_AFTER)
         await warm_up(providers)
+        await ThreadExecutor()(load_prices)
 
 
 @attrs.define

@@ -5,11 +5,17 @@ The list is never renewed from the network, which takes a thread: an upgrade of 
 
 from __future__ import annotations
 
+import importlib
 from typing import Final
 
 from triolet.core.events import UsageReported
 
 _SELLERS: Final = {"anthropic": "anthropic", "openai-responses": "openai", "openai-chat": "openai"}
+
+
+def load_prices() -> None:
+    """Import the list, which takes a tenth of a second: ahead of the first answer, and not in the loop's thread."""
+    importlib.import_module("genai_prices")
 
 
 def price_of(provider: str, model: str, usage: UsageReported) -> float | None:
