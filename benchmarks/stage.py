@@ -102,15 +102,22 @@ class Answer:
 
 
 def growth(changes: Iterable[Change], cursor: str) -> list[tuple[float, int]]:
-    """When a reader saw more of the bot's text than ever before, and how many characters that was."""
-    sizes: dict[tuple[int | None, int | None], int] = {}
+    """When a reader saw more of the bot's text than ever before, and how many characters that was.
+
+    What is sent anew, in the place of a message that was edited, is the same text: until the old one is deleted, it is
+    there twice, and counts once.
+    """
+    texts: dict[tuple[int | None, int | None], str] = {}
     seen: list[tuple[float, int]] = []
     for change in changes:
         gone = change.kind in {"draft_cleared", "draft_expired", "delete"}
-        size = 0 if gone else len(change.text.removesuffix(cursor))
-        sizes[change.message_id, change.draft_id] = size
-        if sum(sizes.values()) > (seen[-1][1] if seen else 0):
-            seen.append((change.at + HALF, sum(sizes.values())))
+        text = "" if gone else change.text.removesuffix(cursor)
+        if change.kind == "message":
+            texts = {key: old for key, old in texts.items() if not text.startswith(old)}
+        texts[change.message_id, change.draft_id] = text
+        size = sum(map(len, texts.values()))
+        if size > (seen[-1][1] if seen else 0):
+            seen.append((change.at + HALF, size))
     return seen
 
 
@@ -147,7 +154,9 @@ class Stage:
 
     def _stands(self, chat_id: int, asked: float, spoken: Spoken) -> bool:
         sent = {change.message_id for change in self._changes(chat_id, asked) if change.message_id is not None}
-        messages = [message.text for message in self.server.screen(chat_id).messages if message.id in sent]
+        cursor = self.settings.streaming.cursor
+        shown = [message for message in self.server.screen(chat_id).messages if message.id in sent]
+        messages = [message.text.removesuffix(cursor) for message in shown]
         return sum(map(len, messages)) == len(spoken.written) * self.model.speech.characters
 
     def _changes(self, chat_id: int, asked: float) -> list[Change]:
