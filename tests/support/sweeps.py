@@ -1,0 +1,601 @@
+"""What the sweeps play: the whole bot on real HTTP clients and the official SDK, over streams in memory.
+
+A `Play` is a scenario: who asks what, what the model says, what goes wrong meanwhile. A strike is what happens at a
+point of it: a stop, a new message, a broken connection. A `World` is one run, with everything that can be looked at
+afterwards. The model, Telegram and the disk all take virtual time to answer, so that calls really are in flight.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias, TypeVar
+from unittest import mock
+
+import attrs
+import httpcore2
+import structlog
+import trio
+from model_server import KEY, ModelServer, Pause, Step, chunk, done, finish, open_model_server, refuse, reply
+from scenes import ADA, BOB, CURSOR, GROUP, LATENCY, Scene, open_telegram, scene_settings
+from trio.lowlevel import Task
+from trio.testing import memory_stream_pair
+
+import triolet.app.bot
+import triolet.providers.sdk
+import triolet.telegram.client
+from triolet.app.bot import serve_bot
+from triolet.app.model import GO_ON
+from triolet.app.supervisor import Supervisor
+from triolet.app.turn import Turn
+from triolet.config import ModelSettings, Secret, StoreSettings, StreamingSettings
+from triolet.core.conversation import ConversationKey, Ending, Message
+from triolet.core.ports import Provider, Tool
+from triolet.emulator import Fault, ServerError, Flood, Limits, Refuse, TelegramServer, open_telegram_server
+from triolet.net.network import open_transport
+from triolet.providers import open_provider
+from triolet.providers.scripted import ScriptedProvider, constant
+from triolet.store import open_store, run_inline
+from triolet.testing import Trial, task_name, waits_in
+from triolet.tools import tool
+
+T = TypeVar("T")
+
+MODEL = ModelSettings(provider="openai-chat", name="test", base_url="http://model.test/v1", api_key=Secret(KEY))
+BUSES = ("triolet.emulator.", "model_server.")
+MODEL_ORIGIN = httpcore2.Origin(b"http", b"model.test", 80)
+MORE = (2001, 2002)
+CHATS = (ADA, BOB, *MORE)
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Where files are gone with the power, and quickly written."""
+QUIET = 150.0
+"""Seconds in which nothing more may happen: longer than any draft lives, and than any wait of a play."""
+
+WORDS = ("Everything ", "said ", "here ", "is seen ", "once.")
+ANSWER = "".join(WORDS)
+MARK = re.compile(r"(?:\n\n|\A)(?:⏹|⏸|⚠|✂)[^\n]*\Z")
+
+GROUPS = {
+    "Outbox.": "outbox",
+    "_run_coalescer": "coalescer",
+    "_run_transport": "transport",
+    "_Bench.take": "tool",
+    "Supervisor.": "conversation",
+    "World._serve": "poller",
+}
+
+
+def label_of(task: Task) -> str:
+    """The part of the bot that a task plays."""
+    if waits_in(task, "_commit"):
+        return "commit"
+    if "_run_provider" in task.name:
+        return "tool" if waits_in(task, "run_calls") else "provider"
+    return next((label for part, label in GROUPS.items() if part in task.name), task_name(task))
+
+
+def is_the_bots(task: Task) -> bool:
+    """No task of the servers, and not the test's own."""
+    return not task.name.startswith(BUSES) and "Trial._play" not in task.name
+
+
+@attrs.define(eq=False)
+class Disk:
+    """The store's executor: each job takes a moment, and a cancel in it comes before the job, or too late.
+
+    ``connection`` is the database's, as soon as it is open.
+    """
+
+    connection: sqlite3.Connection | None = None
+
+    async def __call__(self, job: Callable[[], T], /) -> T:
+        await trio.sleep(0.002)
+        result = job()
+        if isinstance(result, sqlite3.Connection):
+            self.connection = result
+        with trio.CancelScope(shield=True):
+            await trio.sleep(0.002)
+        return result
+
+    def break_down(self) -> None:
+        """Take no more writes."""
+        self._switch("ON")
+
+    def recover(self) -> None:
+        self._switch("OFF")
+
+    def _switch(self, value: str) -> None:
+        assert self.connection is not None
+        self.connection.execute(f"PRAGMA query_only = {value}")
+
+
+def speak(*texts: str, pause: float = 0.3) -> list[Step]:
+    return [Pause(0.05), *reply(*texts, pause=pause)]
+
+
+def call_tools(*names: str, said: str = "") -> list[Step]:
+    """A round that wants these tools, without arguments."""
+    calls = [
+        {"index": number, "id": f"call-{name}", "type": "function", "function": {"name": name, "arguments": "{}"}}
+        for number, name in enumerate(names)
+    ]
+    head = [chunk({"role": "assistant", "content": said})]
+    return [Pause(0.05), *head, Pause(0.2), chunk({"tool_calls": calls}), finish("tool_calls"), done()]
+
+
+Answers: TypeAlias = Callable[[Any], Iterable[Step]]
+
+
+@attrs.frozen
+class Play:
+    """A scenario; ``expected`` is the answer if nothing happens to it."""
+
+    answers: Answers = lambda body: speak(*WORDS)
+    expected: str = ANSWER
+    chats: tuple[int, ...] = (ADA,)
+    streaming: StreamingSettings = attrs.Factory(StreamingSettings)
+    tools: Callable[[World], Sequence[Tool]] = lambda world: ()
+    faults: tuple[Fault, ...] = ()
+    first: tuple[Step, ...] = ()
+    """What the first request gets, in the place of an answer."""
+    only_committing: bool = False
+    """Points are those from the end of the model's answer on."""
+    model: Mapping[str, Any] = attrs.Factory(dict)
+    """Other settings of the model."""
+
+
+@attrs.define(eq=False)
+class World:
+    """``at_rest`` are the bot's tasks when it has nothing to do."""
+
+    play: Play
+    folder: Path
+    model: ModelServer
+    server: TelegramServer
+    provider: Provider
+    nursery: trio.Nursery
+    log: list[structlog.typing.EventDict]
+    at_rest: Counter[str] = attrs.Factory(Counter)
+    transports: list[Any] = attrs.Factory(list)
+    wires: list[Any] = attrs.Factory(list)
+    running_tools: Counter[str] = attrs.Factory(Counter)
+    supervisor: Supervisor = attrs.field(init=False)
+    disk: Disk = attrs.field(init=False)
+    shutdown: trio.Event = attrs.field(init=False)
+    bot: trio.CancelScope = attrs.field(init=False)
+    bot_ended: trio.Event = attrs.field(init=False)
+
+    async def start_bot(self) -> None:
+        self.disk, self.shutdown, self.bot, self.bot_ended = Disk(), trio.Event(), trio.CancelScope(), trio.Event()
+        await self.nursery.start(self._serve)
+        await trio.sleep(0.2)
+        self.at_rest = self.tasks()
+
+    async def _serve(self, task_status: trio.TaskStatus[Any]) -> None:
+        settings = scene_settings(streaming=self.play.streaming, allow=CHATS)
+        with self.bot:
+            await serve_bot(
+                attrs.evolve(settings, store=StoreSettings(path=self.folder / "bot.db")),
+                [self.provider],
+                executor=self.disk,
+                connect=self.connect,
+                tools=self.play.tools(self),
+                shutdown=self.shutdown,
+                task_status=task_status,
+            )
+        self.bot_ended.set()
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        """To Telegram, by a wire that can be cut."""
+        await trio.sleep(0.01)
+        stream, wire = memory_stream_pair()
+        self.wires.append(wire)
+        self.server._nursery.start_soon(self.server._serve, wire)
+        return stream
+
+    @property
+    def scene(self) -> Scene:
+        return Scene(self.server, ScriptedProvider(constant()), self.shutdown)
+
+    def begin(self) -> None:
+        """Everybody asks."""
+        for chat in self.play.chats:
+            self.server.say(chat, addressed("Hello", chat), user_id=user_of(chat))
+
+    @property
+    def turns(self) -> list[Turn]:
+        """Those that have not been recorded yet."""
+        turns = [conversation._turn for conversation in self.supervisor._conversations.values()]
+        return [turn for turn in turns if turn is not None]
+
+    @property
+    def is_answering(self) -> bool:
+        return any(turn.ending is None for turn in self.turns)
+
+    @property
+    def is_idle(self) -> bool:
+        return self.supervisor.is_idle and not any("Outbox" in name for name in self.tasks())
+
+    async def wait_idle(self) -> None:
+        """Returns when every answer is delivered."""
+        while not self.is_idle:
+            await trio.sleep(0.25)
+
+    def tasks(self) -> Counter[str]:
+        """The bot's tasks now, by name."""
+        root = trio.lowlevel.current_root_task()
+        assert root is not None
+        return Counter(task.name for task in _below(root) if is_the_bots(task))
+
+    def dispatch(self, act: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Let a person do something, and have the bot learn of it in this very instant."""
+        queue = self.server.telegram.updates._queue
+        count = len(queue)
+        act(*args, **kwargs, now=trio.current_time())
+        while len(queue) > count:
+            self.supervisor.dispatch(queue.pop().update)
+
+    def say(self, text: str, chat: int = ADA) -> None:
+        self.dispatch(self.server.telegram.user_sends, chat, addressed(text, chat), user_id=user_of(chat))
+
+    async def history(self, chat: int = ADA) -> list[Message]:
+        """What is stored, read past the bot."""
+        async with open_store(self.folder / "bot.db", executor=run_inline) as store:
+            return await store.load(ConversationKey(chat))
+
+
+def addressed(text: str, chat: int) -> str:
+    return f"@triolet_bot {text}" if chat == GROUP and not text.startswith("/") else text
+
+
+def user_of(chat: int) -> int:
+    return ADA if chat == GROUP else chat
+
+
+def _below(task: Task) -> Iterator[Task]:
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            yield child
+            yield from _below(child)
+
+
+@contextmanager
+def _reached(world: World) -> Iterator[None]:
+    """The parts of the bot that no door leads to: its supervisor, and its connection pools."""
+
+    class Reached(Supervisor):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            world.supervisor = self
+
+    def kept(*args: Any, **kwargs: Any) -> Any:
+        world.transports.append(open_transport(*args, **kwargs))
+        return world.transports[-1]
+
+    with (
+        mock.patch.object(triolet.app.bot, "Supervisor", Reached),
+        mock.patch.object(triolet.telegram.client, "open_transport", kept),
+        mock.patch.object(triolet.providers.sdk, "open_transport", kept),
+    ):
+        yield
+
+
+@asynccontextmanager
+async def open_world(play: Play) -> AsyncIterator[World]:
+    telegram = open_telegram(Limits())
+    telegram.latency = LATENCY
+    for chat in MORE:
+        telegram.add_private_chat(chat, f"Person {chat}")
+    with structlog.testing.capture_logs() as log, TemporaryDirectory(dir=MEMORY) as folder:
+        async with (
+            open_model_server() as model,
+            open_telegram_server(telegram) as server,
+            open_provider(MODEL, connect=model.connect) as provider,
+            trio.open_nursery() as nursery,
+        ):
+            model.connect_delay = 0.01
+            model.script = play.answers
+            world = World(play, Path(folder), model, server, provider, nursery, log)
+            with _reached(world):
+                await world.start_bot()
+                for fault in play.faults:
+                    telegram.add_fault(fault)
+                if play.first:
+                    model.answer(*play.first)
+                yield world
+                world.shutdown.set()
+                await world.bot_ended.wait()
+
+
+# What is left of a run
+
+
+NOTICES = {"There is nothing to stop.", "A new conversation. What was said is forgotten."}
+
+
+def squeezed(text: str) -> str:
+    """Without white space, which a screen shows otherwise than it was said."""
+    return "".join(text.split())
+
+
+def shown(world: World, chat: int) -> list[str]:
+    """The bot's messages, without notices."""
+    messages = world.server.screen(chat).messages
+    return [message.text for message in messages if message.from_bot and message.text not in NOTICES]
+
+
+def unmarked(texts: Sequence[str]) -> str:
+    """What of the messages is the model's, on end."""
+    return squeezed("".join(MARK.sub("", text) for text in texts))
+
+
+def answers_in(history: Sequence[Message]) -> list[Message]:
+    return [message for message in history if message.role == "assistant"]
+
+
+def check_house(world: World, tolerated: Collection[str] = ()) -> None:
+    """No task is left, every connection is idle and known to its pool, and nobody's mistake was caught."""
+    assert world.tasks() == world.at_rest
+    assert not +world.running_tools
+    assert {request.how for request in world.model.requests} <= {"completed", "client_left", "reset"}
+    connections = [(each, pool) for pool in pools(world) for each in pool.connections]
+    busy = [each for each, _ in connections if not each.is_idle()]
+    assert len(busy) <= 1, "but for the poll, all of them are idle"
+    assert not any(request.is_queued() for pool in pools(world) for request in pool._requests)
+    of_model = [each for each, _ in connections if each.can_handle_request(MODEL_ORIGIN)]
+    assert len(world.model.connections) <= len(of_model), "the pool knows of all that the model still holds"
+    errors = {event["event"] for event in world.log if event["log_level"] in {"error", "critical"}}
+    assert errors <= set(tolerated)
+
+
+def pools(world: World) -> list[Any]:
+    return [transport.connections for transport in world.transports]
+
+
+def check_screen(world: World, chat: int) -> None:
+    """No cursor, no button that stops, no draft, and none that was sent after the last message."""
+    screen = world.server.screen(chat)
+    assert screen.draft is None
+    assert not screen.typing
+    for message in screen.messages:
+        assert CURSOR.strip() not in message.text
+        assert not [button for row in message.buttons for button in row if button.text == "⏹"]
+    calls = world.scene.calls(chat_id=chat)
+    lasting = [call for call in calls if call.method in {"sendMessage", "editMessageText"}]
+    drafts = [call for call in calls if call.method == "sendMessageDraft"]
+    if drafts and lasting:
+        assert drafts[-1].received <= lasting[-1].received
+    assert all(call.outcome != "pending" for call in calls)
+
+
+async def check_history(world: World, chat: int) -> None:
+    """What is shown is what is stored; what is no whole answer is marked, and nothing else."""
+    stored = answers_in(await world.history(chat))
+    texts = shown(world, chat)
+    assert unmarked(texts) == squeezed("".join(message.text for message in stored))
+    broken = [message for message in stored if message.ending is not Ending.COMPLETE]
+    marks = [text for text in texts if MARK.search(text) and MARK.sub("", text)]
+    assert len(marks) == len(broken)
+
+
+async def ask_again(world: World, chat: int) -> None:
+    """The next message gets a whole answer."""
+    before = len(shown(world, chat))
+    world.say("And again?", chat)
+    await trio.sleep(0.1)
+    await world.wait_idle()
+    assert unmarked(shown(world, chat)[before:]) == squeezed(world.play.expected)
+    assert answers_in(await world.history(chat))[-1].ending is Ending.COMPLETE
+
+
+# What may strike
+
+
+@attrs.frozen
+class Strike:
+    """``act`` returns whether it met anything; ``check`` looks at what is left, after a long silence.
+
+    ``tolerated`` are the errors that it may have logged.
+    """
+
+    act: Callable[[World], bool]
+    check: Callable[[World], Awaitable[None]]
+    mend: Callable[[World], object] = lambda world: None
+    tolerated: Collection[str] = ()
+    at_delivery: bool = False
+    """Whether it also comes when all answers are recorded, and on their way."""
+
+
+async def play_on(trial: Trial, play: Play, strike: Strike) -> None:
+    """A whole run: the play with the strike, a long silence, and another question."""
+    async with open_world(play) as world:
+
+        def act() -> None:
+            trial.hit = strike.act(world)
+
+        def watched(task: Task) -> bool:
+            if not is_the_bots(task) or (world.supervisor.is_idle and not strike.at_delivery):
+                return False
+            return not play.only_committing or (bool(world.turns) and not world.is_answering)
+
+        with trial.strikes(act, watch=watched):
+            world.begin()
+            await trio.sleep(0.1)
+            await world.wait_idle()
+        strike.mend(world)
+        counts = [len(world.scene.calls(chat_id=chat)) for chat in play.chats]
+        await trio.sleep(QUIET)
+        assert [len(world.scene.calls(chat_id=chat)) for chat in play.chats] == counts
+        await (strike.check if trial.hit else check_whole)(world)
+        check_house(world, strike.tolerated)
+        for chat in play.chats:
+            check_screen(world, chat)
+            await ask_again(world, chat)
+        check_house(world, strike.tolerated)
+
+
+def on_work(act: Callable[[World], object]) -> Callable[[World], bool]:
+    """Only if there is an answer, even one that is about to begin, or has ended and is not recorded."""
+
+    def act_on_work(world: World) -> bool:
+        if world.supervisor.is_idle:
+            return False
+        act(world)
+        return True
+
+    return act_on_work
+
+
+def stop(world: World) -> None:
+    world.say("/stop", world.play.chats[0])
+
+
+async def check_beginning(world: World) -> None:
+    """What is shown is a beginning of the answer, is stored, and says so."""
+    for chat in world.play.chats:
+        texts = shown(world, chat)
+        assert squeezed(world.play.expected).startswith(unmarked(texts))
+        assert any(MARK.search(text) for text in texts) or unmarked(texts) == squeezed(world.play.expected)
+        await check_history(world, chat)
+
+
+def break_model(world: World) -> None:
+    """Every connection to the model breaks."""
+    for stream in world.model.connections.values():
+        close_now(stream)
+
+
+def close_now(stream: Any) -> None:
+    stream.send_stream.close()
+    stream.receive_stream.close()
+
+
+async def check_whole(world: World) -> None:
+    for chat in world.play.chats:
+        assert unmarked(shown(world, chat)) == squeezed(world.play.expected)
+        await check_history(world, chat)
+
+
+async def check_shown(world: World) -> None:
+    """The whole answer, though nobody could store it."""
+    for chat in world.play.chats:
+        assert unmarked(shown(world, chat)) == squeezed(world.play.expected)
+
+
+def press(world: World) -> None:
+    """Whatever stops the answer on the screen: its draft's button, or the one under it."""
+    [chat] = world.play.chats
+    telegram = world.server.telegram
+    screen = world.server.screen(chat)
+    if screen.draft is not None and screen.draft.stop_button:
+        world.dispatch(telegram.user_presses_stop, chat)
+    for message in screen.messages:
+        for button in (button for row in message.buttons for button in row if button.text == "⏹"):
+            world.dispatch(telegram.user_presses_button, chat, message.id, button.data, user_id=user_of(chat))
+
+
+async def check_forgotten(world: World) -> None:
+    """As for a stop; what is stored is nothing."""
+    for chat in world.play.chats:
+        assert squeezed(world.play.expected).startswith(unmarked(shown(world, chat)))
+        assert await world.history(chat) == []
+
+
+def cancel(world: World) -> None:
+    """A cancel that nobody explains."""
+    for turn in world.turns:
+        turn.scope.cancel()
+
+
+async def check_both(world: World) -> None:
+    """Two questions, two whole answers."""
+    for chat in world.play.chats:
+        assert unmarked(shown(world, chat)) == 2 * squeezed(world.play.expected)
+        assert [each.text for each in await world.history(chat) if each.role == "user"] == ["Hello", "And now?"]
+        await check_history(world, chat)
+
+
+def cut_wires(world: World) -> bool:
+    """Every connection to Telegram breaks."""
+    for wire in world.wires:
+        close_now(wire)
+    return True
+
+
+async def check_once(world: World) -> None:
+    """The whole answer is there, once."""
+    for chat in world.play.chats:
+        assert unmarked(shown(world, chat)).count(squeezed(world.play.expected)) == 1
+
+
+def fail_once(world: World) -> bool:
+    world.server.telegram.add_fault(Fault(action=ServerError(500)))
+    return True
+
+
+STRIKES: Mapping[str, Strike] = {
+    "stop": Strike(on_work(stop), check_beginning),
+    "button": Strike(on_work(press), check_beginning),
+    "new": Strike(on_work(lambda world: world.say("/new", world.play.chats[0])), check_forgotten),
+    "cancel": Strike(on_work(cancel), check_beginning),
+    "message": Strike(on_work(lambda world: world.say("And now?", world.play.chats[0])), check_both),
+    "broken Telegram": Strike(cut_wires, check_once, at_delivery=True),
+    "Telegram 500": Strike(fail_once, check_once, at_delivery=True),
+    "broken model": Strike(on_work(break_model), check_whole),
+    "model 500": Strike(on_work(lambda world: world.model.answer(refuse(500, "out of order"))), check_whole),
+    "full disk": Strike(
+        on_work(lambda world: world.disk.break_down()),
+        check_shown,
+        mend=lambda world: world.disk.recover(),
+        tolerated={"turn.not_recorded"},
+    ),
+}
+
+
+# What is played
+
+
+def busy_tool(world: World, name: str, seconds: float) -> Tool:
+    async def run() -> str:
+        """Take its time."""
+        world.running_tools[name] += 1
+        try:
+            await trio.sleep(seconds)
+        finally:
+            world.running_tools[name] -= 1
+        return f"{name} is done"
+
+    return tool(run, name=name)
+
+
+def with_tools(body: Any) -> list[Step]:
+    asked = max(n for n, each in enumerate(body["messages"]) if each["role"] == "user" and each["content"] != GO_ON)
+    if any(each["role"] == "tool" for each in body["messages"][asked:]):
+        return speak(*WORDS[:2])
+    return call_tools("look", "count", said="Let me see. ")
+
+
+LONG = tuple(f"Line {number} of a long answer, which needs more than one message.\n" for number in range(150))
+
+
+PLAYS: Mapping[str, Play] = {
+    "drafts": Play(),
+    "group": Play(chats=(GROUP,)),
+    "fallback": Play(
+        faults=(Fault(method="sendMessageDraft", skip=1, times=None, action=Refuse(400, "Bad Request: no drafts")),)
+    ),
+    "long": Play(lambda body: speak(*("".join(LONG[start : start + 50]) for start in (0, 50, 100))), "".join(LONG)),
+    "tools": Play(
+        with_tools,
+        "Let me see. " + "".join(WORDS[:2]),
+        tools=lambda world: [busy_tool(world, "look", 0.3), busy_tool(world, "count", 0.7)],
+    ),
+    "retry": Play(first=(Pause(0.1), refuse(503, "overloaded"))),
+    "flood": Play(faults=(Fault(method="sendMessageDraft", skip=2, action=Flood(20)),)),
+    "commit": Play(only_committing=True),
+}
