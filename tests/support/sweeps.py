@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias, TypeVar
@@ -21,6 +22,7 @@ import attrs
 import httpcore2
 import structlog
 import trio
+from mcp_wire import McpWire
 from model_server import KEY, ModelServer, Pause, Step, chunk, done, finish, open_model_server, refuse, reply
 from scenes import ADA, BOB, CURSOR, GROUP, LATENCY, Scene, open_telegram, scene_settings
 from trio.lowlevel import Task
@@ -29,29 +31,33 @@ from trio.testing import memory_stream_pair
 import triolet.app.bot
 import triolet.providers.sdk
 import triolet.telegram.client
+import triolet.tools.mcp_session
 from triolet.app.bot import serve_bot
 from triolet.app.model import GO_ON
 from triolet.app.supervisor import Supervisor
 from triolet.app.turn import Turn
-from triolet.config import ModelSettings, Secret, StoreSettings, StreamingSettings
+from triolet.config import McpSettings, ModelSettings, Secret, StoreSettings, StreamingSettings
 from triolet.core.conversation import ConversationKey, Ending, Message
 from triolet.core.ports import Provider, Tool
-from triolet.emulator import Fault, ServerError, Flood, Limits, Refuse, TelegramServer, open_telegram_server
+from triolet.emulator import Fault, Flood, Limits, Refuse, ServerError, TelegramServer, open_telegram_server
 from triolet.net.network import open_transport
 from triolet.providers import open_provider
 from triolet.providers.scripted import ScriptedProvider, constant
-from triolet.store import open_store, run_inline
+from triolet.store import run_inline
+from triolet.store.sqlite import SqliteStore
 from triolet.testing import Trial, task_name, waits_in
 from triolet.tools import tool
 
 T = TypeVar("T")
 
 MODEL = ModelSettings(provider="openai-chat", name="test", base_url="http://model.test/v1", api_key=Secret(KEY))
-BUSES = ("triolet.emulator.", "model_server.")
+OTHERS = ("<", "triolet.emulator.", "model_server.", "mcp_wire.")
+"""How the names of tasks begin that are Trio's own, or the servers'."""
+
 MODEL_ORIGIN = httpcore2.Origin(b"http", b"model.test", 80)
 MORE = (2001, 2002)
 CHATS = (ADA, BOB, *MORE)
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+MEMORY = next((folder for folder in ("/dev/shm",) if Path(folder).is_dir()), None)  # noqa: S108  # a folder of its own
 """Where files are gone with the power, and quickly written."""
 QUIET = 150.0
 """Seconds in which nothing more may happen: longer than any draft lives, and than any wait of a play."""
@@ -59,6 +65,8 @@ QUIET = 150.0
 WORDS = ("Everything ", "said ", "here ", "is seen ", "once.")
 ANSWER = "".join(WORDS)
 MARK = re.compile(r"(?:\n\n|\A)(?:⏹|⏸|⚠|✂)[^\n]*\Z")
+COPY = re.compile(r"(?:\n\n|\A)↻ [^\n]*\Z")
+"""What stands under a message that may be there twice, since nobody knows."""
 
 GROUPS = {
     "Outbox.": "outbox",
@@ -74,6 +82,8 @@ def label_of(task: Task) -> str:
     """The part of the bot that a task plays."""
     if waits_in(task, "_commit"):
         return "commit"
+    if task.name.startswith(("mcp.", "triolet.tools.mcp")):
+        return "mcp"
     if "_run_provider" in task.name:
         return "tool" if waits_in(task, "run_calls") else "provider"
     return next((label for part, label in GROUPS.items() if part in task.name), task_name(task))
@@ -81,7 +91,7 @@ def label_of(task: Task) -> str:
 
 def is_the_bots(task: Task) -> bool:
     """No task of the servers, and not the test's own."""
-    return not task.name.startswith(BUSES) and "Trial._play" not in task.name
+    return not task.name.startswith(OTHERS) and "Trial._play" not in task.name
 
 
 @attrs.define(eq=False)
@@ -139,14 +149,21 @@ class Play:
     expected: str = ANSWER
     chats: tuple[int, ...] = (ADA,)
     streaming: StreamingSettings = attrs.Factory(StreamingSettings)
-    tools: Callable[[World], Sequence[Tool]] = lambda world: ()
+    tools: Mapping[str, float] = attrs.Factory(dict)
+    """How many seconds each takes."""
     faults: tuple[Fault, ...] = ()
     first: tuple[Step, ...] = ()
     """What the first request gets, in the place of an answer."""
+    mcp: bool = False
+    """There is an MCP server, with the tool ``wire__search``."""
     only_committing: bool = False
     """Points are those from the end of the model's answer on."""
-    model: Mapping[str, Any] = attrs.Factory(dict)
-    """Other settings of the model."""
+
+    def parts(self, always: Collection[str]) -> set[str]:
+        """The parts of the bot that have something to do in it."""
+        if self.only_committing:
+            return {"commit", "outbox"}
+        return {*always, *(["tool"] if self.tools or self.mcp else []), *(["mcp"] if self.mcp else [])}
 
 
 @attrs.define(eq=False)
@@ -158,6 +175,7 @@ class World:
     model: ModelServer
     server: TelegramServer
     provider: Provider
+    mcp: McpWire
     nursery: trio.Nursery
     log: list[structlog.typing.EventDict]
     at_rest: Counter[str] = attrs.Factory(Counter)
@@ -173,25 +191,32 @@ class World:
     async def start_bot(self) -> None:
         self.disk, self.shutdown, self.bot, self.bot_ended = Disk(), trio.Event(), trio.CancelScope(), trio.Event()
         await self.nursery.start(self._serve)
-        await trio.sleep(0.2)
-        self.at_rest = self.tasks()
+        if not self.at_rest:
+            await trio.sleep(0.2)
+            self.at_rest = self.tasks()
 
     async def _serve(self, task_status: trio.TaskStatus[Any]) -> None:
-        settings = scene_settings(streaming=self.play.streaming, allow=CHATS)
+        settings = attrs.evolve(
+            scene_settings(streaming=self.play.streaming, allow=CHATS),
+            store=StoreSettings(path=self.folder / "bot.db"),
+            mcp=(McpSettings("wire", url="http://mcp.test/mcp", allow=("*",), trusted=("*",)),) * self.play.mcp,
+        )
         with self.bot:
             await serve_bot(
-                attrs.evolve(settings, store=StoreSettings(path=self.folder / "bot.db")),
+                settings,
                 [self.provider],
                 executor=self.disk,
                 connect=self.connect,
-                tools=self.play.tools(self),
+                tools=[busy_tool(self, name, seconds) for name, seconds in self.play.tools.items()],
                 shutdown=self.shutdown,
                 task_status=task_status,
             )
         self.bot_ended.set()
 
     async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        """To Telegram, by a wire that can be cut."""
+        """To Telegram, by a wire that can be cut, or to the MCP server."""
+        if host == "mcp.test":
+            return await self.mcp.connect()
         await trio.sleep(0.01)
         stream, wire = memory_stream_pair()
         self.wires.append(wire)
@@ -245,8 +270,9 @@ class World:
 
     async def history(self, chat: int = ADA) -> list[Message]:
         """What is stored, read past the bot."""
-        async with open_store(self.folder / "bot.db", executor=run_inline) as store:
-            return await store.load(ConversationKey(chat))
+        path = self.folder / "bot.db"
+        with closing(sqlite3.connect(path)) as connection:
+            return await SqliteStore(str(path), connection, run_inline, time.time).load(ConversationKey(chat))
 
 
 def addressed(text: str, chat: int) -> str:
@@ -281,6 +307,7 @@ def _reached(world: World) -> Iterator[None]:
         mock.patch.object(triolet.app.bot, "Supervisor", Reached),
         mock.patch.object(triolet.telegram.client, "open_transport", kept),
         mock.patch.object(triolet.providers.sdk, "open_transport", kept),
+        mock.patch.object(triolet.tools.mcp_session, "open_transport", kept),
     ):
         yield
 
@@ -296,11 +323,12 @@ async def open_world(play: Play) -> AsyncIterator[World]:
             open_model_server() as model,
             open_telegram_server(telegram) as server,
             open_provider(MODEL, connect=model.connect) as provider,
+            trio.open_nursery() as servers,
             trio.open_nursery() as nursery,
         ):
             model.connect_delay = 0.01
             model.script = play.answers
-            world = World(play, Path(folder), model, server, provider, nursery, log)
+            world = World(play, Path(folder), model, server, provider, McpWire(servers), nursery, log)
             with _reached(world):
                 await world.start_bot()
                 for fault in play.faults:
@@ -310,6 +338,7 @@ async def open_world(play: Play) -> AsyncIterator[World]:
                 yield world
                 world.shutdown.set()
                 await world.bot_ended.wait()
+                servers.cancel_scope.cancel()
 
 
 # What is left of a run
@@ -331,7 +360,7 @@ def shown(world: World, chat: int) -> list[str]:
 
 def unmarked(texts: Sequence[str]) -> str:
     """What of the messages is the model's, on end."""
-    return squeezed("".join(MARK.sub("", text) for text in texts))
+    return squeezed("".join(MARK.sub("", COPY.sub("", text)) for text in texts))
 
 
 def answers_in(history: Sequence[Message]) -> list[Message]:
@@ -342,15 +371,20 @@ def check_house(world: World, tolerated: Collection[str] = ()) -> None:
     """No task is left, every connection is idle and known to its pool, and nobody's mistake was caught."""
     assert world.tasks() == world.at_rest
     assert not +world.running_tools
+    assert not world.mcp.calls
     assert {request.how for request in world.model.requests} <= {"completed", "client_left", "reset"}
     connections = [(each, pool) for pool in pools(world) for each in pool.connections]
     busy = [each for each, _ in connections if not each.is_idle()]
     assert len(busy) <= 1, "but for the poll, all of them are idle"
     assert not any(request.is_queued() for pool in pools(world) for request in pool._requests)
-    of_model = [each for each, _ in connections if each.can_handle_request(MODEL_ORIGIN)]
+    of_model = [each for each, _ in connections if is_of_model(each)]
     assert len(world.model.connections) <= len(of_model), "the pool knows of all that the model still holds"
     errors = {event["event"] for event in world.log if event["log_level"] in {"error", "critical"}}
     assert errors <= set(tolerated)
+
+
+def is_of_model(connection: Any) -> bool:
+    return bool(connection.can_handle_request(MODEL_ORIGIN))
 
 
 def pools(world: World) -> list[Any]:
@@ -407,6 +441,8 @@ class Strike:
     check: Callable[[World], Awaitable[None]]
     mend: Callable[[World], object] = lambda world: None
     tolerated: Collection[str] = ()
+    leaves_previews: bool = False
+    """What was growing on the screen may stay as it is."""
     at_delivery: bool = False
     """Whether it also comes when all answers are recorded, and on their way."""
 
@@ -434,7 +470,8 @@ async def play_on(trial: Trial, play: Play, strike: Strike) -> None:
         await (strike.check if trial.hit else check_whole)(world)
         check_house(world, strike.tolerated)
         for chat in play.chats:
-            check_screen(world, chat)
+            if not (trial.hit and strike.leaves_previews):
+                check_screen(world, chat)
             await ask_again(world, chat)
         check_house(world, strike.tolerated)
 
@@ -451,8 +488,9 @@ def on_work(act: Callable[[World], object]) -> Callable[[World], bool]:
     return act_on_work
 
 
-def stop(world: World) -> None:
-    world.say("/stop", world.play.chats[0])
+def everybody_says(world: World, text: str) -> None:
+    for chat in world.play.chats:
+        world.say(text, chat)
 
 
 async def check_beginning(world: World) -> None:
@@ -465,9 +503,14 @@ async def check_beginning(world: World) -> None:
 
 
 def break_model(world: World) -> None:
-    """Every connection to the model breaks."""
-    for stream in world.model.connections.values():
-        close_now(stream)
+    """Every connection on which the model answers breaks, and one that is idle.
+
+    More of these would be tried one by one: streams in memory do not tell, as a socket does, that nobody is there.
+    """
+    busy = {request.connection for request in world.model.requests if request.how == "open"}
+    idle = [number for number in world.model.connections if number not in busy]
+    for number in (*busy, *idle[:1]):
+        close_now(world.model.connections[number])
 
 
 def close_now(stream: Any) -> None:
@@ -489,7 +532,11 @@ async def check_shown(world: World) -> None:
 
 def press(world: World) -> None:
     """Whatever stops the answer on the screen: its draft's button, or the one under it."""
-    [chat] = world.play.chats
+    for chat in world.play.chats:
+        press_in(world, chat)
+
+
+def press_in(world: World, chat: int) -> None:
     telegram = world.server.telegram
     screen = world.server.screen(chat)
     if screen.draft is not None and screen.draft.stop_button:
@@ -527,25 +574,69 @@ def cut_wires(world: World) -> bool:
     return True
 
 
-async def check_once(world: World) -> None:
-    """The whole answer is there, once."""
-    for chat in world.play.chats:
-        assert unmarked(shown(world, chat)).count(squeezed(world.play.expected)) == 1
-
-
 def fail_once(world: World) -> bool:
     world.server.telegram.add_fault(Fault(action=ServerError(500)))
     return True
 
 
+def shut_down(world: World) -> bool:
+    world.shutdown.set()
+    return True
+
+
+async def check_shut_down(world: World) -> None:
+    """Everything has been said that was to be said, nothing is open, and the next start goes on."""
+    await check_ended(world)
+    for chat in world.play.chats:
+        assert squeezed(world.play.expected).startswith(unmarked(shown(world, chat)))
+        await check_history(world, chat)
+    await restart(world)
+    for chat in world.play.chats:
+        assert [each.text for each in await world.history(chat) if each.role == "user"] == ["Hello"]
+        await check_history(world, chat)
+
+
+async def check_ended(world: World) -> None:
+    assert world.bot_ended.is_set()
+    assert not world.tasks()
+    assert not [
+        each for transport in world.transports for each in transport.connections.connections if not each.is_idle()
+    ]
+
+
+async def restart(world: World) -> None:
+    await world.start_bot()
+    await world.wait_idle()
+    await trio.sleep(QUIET)
+
+
+def kill(world: World) -> bool:
+    """As a second Ctrl-C: all of it is cancelled, in whatever it does."""
+    world.bot.cancel()
+    return True
+
+
+async def check_killed(world: World) -> None:
+    """What was said is stored, each answer once; what was on its way may be lost."""
+    await check_ended(world)
+    for chat in world.play.chats:
+        stored = "".join(message.text for message in answers_in(await world.history(chat)))
+        assert squeezed(world.play.expected).startswith(squeezed(stored))
+    await restart(world)
+    for chat in world.play.chats:
+        assert [each.text for each in await world.history(chat) if each.role == "user"] == ["Hello"]
+
+
 STRIKES: Mapping[str, Strike] = {
-    "stop": Strike(on_work(stop), check_beginning),
+    "shutdown": Strike(shut_down, check_shut_down, at_delivery=True),
+    "kill": Strike(kill, check_killed, at_delivery=True, leaves_previews=True),
+    "stop": Strike(on_work(lambda world: everybody_says(world, "/stop")), check_beginning),
     "button": Strike(on_work(press), check_beginning),
-    "new": Strike(on_work(lambda world: world.say("/new", world.play.chats[0])), check_forgotten),
+    "new": Strike(on_work(lambda world: everybody_says(world, "/new")), check_forgotten),
     "cancel": Strike(on_work(cancel), check_beginning),
-    "message": Strike(on_work(lambda world: world.say("And now?", world.play.chats[0])), check_both),
-    "broken Telegram": Strike(cut_wires, check_once, at_delivery=True),
-    "Telegram 500": Strike(fail_once, check_once, at_delivery=True),
+    "message": Strike(on_work(lambda world: everybody_says(world, "And now?")), check_both),
+    "broken Telegram": Strike(cut_wires, check_whole, at_delivery=True),
+    "Telegram 500": Strike(fail_once, check_whole, at_delivery=True),
     "broken model": Strike(on_work(break_model), check_whole),
     "model 500": Strike(on_work(lambda world: world.model.answer(refuse(500, "out of order"))), check_whole),
     "full disk": Strike(
@@ -573,11 +664,15 @@ def busy_tool(world: World, name: str, seconds: float) -> Tool:
     return tool(run, name=name)
 
 
-def with_tools(body: Any) -> list[Step]:
+def with_search(body: Any) -> list[Step]:
+    return with_tools(body, "wire__search")
+
+
+def with_tools(body: Any, *names: str) -> list[Step]:
     asked = max(n for n, each in enumerate(body["messages"]) if each["role"] == "user" and each["content"] != GO_ON)
     if any(each["role"] == "tool" for each in body["messages"][asked:]):
         return speak(*WORDS[:2])
-    return call_tools("look", "count", said="Let me see. ")
+    return call_tools(*(names or ("look", "count")), said="Let me see. ")
 
 
 LONG = tuple(f"Line {number} of a long answer, which needs more than one message.\n" for number in range(150))
@@ -593,9 +688,11 @@ PLAYS: Mapping[str, Play] = {
     "tools": Play(
         with_tools,
         "Let me see. " + "".join(WORDS[:2]),
-        tools=lambda world: [busy_tool(world, "look", 0.3), busy_tool(world, "count", 0.7)],
+        tools={"look": 0.3, "count": 0.7},
     ),
     "retry": Play(first=(Pause(0.1), refuse(503, "overloaded"))),
-    "flood": Play(faults=(Fault(method="sendMessageDraft", skip=2, action=Flood(20)),)),
+    "flood": Play(faults=(Fault(method="sendMessageDraft", skip=2, action=Flood(8)),)),
+    "mcp": Play(with_search, "Let me see. " + "".join(WORDS[:2]), mcp=True),
     "commit": Play(only_committing=True),
+    "five": Play(chats=(*CHATS, GROUP)),
 }

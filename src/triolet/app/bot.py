@@ -67,7 +67,7 @@ async def _open_house(
         open_bot_api(telegram.api_base, telegram.token, connect=connect) as polls,
         open_bot_api(telegram.api_base, telegram.token, connect=connect) as calls,
         open_outbox(calls) as outbox,
-        open_mcp_servers(settings.mcp, store) as servers,
+        open_mcp_servers(settings.mcp, store, connect=connect) as servers,
         _open_sill(observers) as sill,
     ):
         yield _House(store, polls, calls, outbox, open_bench(settings, tools, [servers]), sill)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -276,7 +277,8 @@ async def _open_session(
 
 
 async def _load_sdk() -> Callable[..., Any]:
-    await trio.to_thread.run_sync(partial(importlib.import_module, "triolet.tools.mcp_session"))
+    if "triolet.tools.mcp_session" not in sys.modules:
+        await trio.to_thread.run_sync(partial(importlib.import_module, "triolet.tools.mcp_session"))
     from triolet.tools.mcp_session import open_session  # noqa: PLC0415  # rule 3
 
     return open_session
