@@ -51,9 +51,8 @@ from triolet.tools import tool
 T = TypeVar("T")
 
 MODEL = ModelSettings(provider="openai-chat", name="test", base_url="http://model.test/v1", api_key=Secret(KEY))
-OTHERS = ("<", "triolet.emulator.", "model_server.", "mcp_wire.")
-"""How the names of tasks begin that are Trio's own, or the servers'."""
-
+OURS = ("triolet.", "mcp.", "sweeps.World._serve")
+"""How the names of the bot's tasks begin."""
 MODEL_ORIGIN = httpcore2.Origin(b"http", b"model.test", 80)
 MORE = (2001, 2002)
 CHATS = (ADA, BOB, *MORE)
@@ -90,8 +89,8 @@ def label_of(task: Task) -> str:
 
 
 def is_the_bots(task: Task) -> bool:
-    """No task of the servers, and not the test's own."""
-    return not task.name.startswith(OTHERS) and "Trial._play" not in task.name
+    """No task of the servers or the test, and none of Trio's own."""
+    return task.name.startswith(OURS) and not task.name.startswith("triolet.emulator.")
 
 
 @attrs.define(eq=False)

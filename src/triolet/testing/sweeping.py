@@ -45,7 +45,7 @@ def sweep(
     label: Label = task_name,
     limit: float = LIMIT,
     failures: int = 10,
-    replayed_by: Callable[[str], str] = "replay(scenario, {!r})".format,
+    replayed_by: Callable[[str], str] | None = None,
 ) -> Report:
     """Run the scenario once to count its points, and then once for each of them; all of that for each seed.
 
@@ -56,12 +56,14 @@ def sweep(
         label: what a task is called in the report.
         limit: seconds of virtual time after which a run is taken to hang.
         failures: the sweep ends when so many runs have failed.
-        replayed_by: tells a person how to see one run again; takes the point as `replay` does.
+        replayed_by: tells a person how to see the run of a point again, if not by `replay`.
 
     Raises:
         ExceptionGroup: what the failed runs raised, each with a note that tells its point.
         NotRepeatableError: a run took another course before anything was done to it.
     """
+    name = getattr(scenario, "__name__", "scenario")
+    told_by = replayed_by or f"replay({name}, {{!r}})".format
     report, failed = Report(), list[Exception]()
     for seed, point, expected in _points(scenario, seeds, most, label, limit):
         trial = Trial(seed, point, label=label)
@@ -70,7 +72,7 @@ def sweep(
             raise NotRepeatableError(f"{seed}:{point} was at {expected!r} and then at {trial.label!r}") from error
         report.add(trial)
         if error is not None:
-            error.add_note(f"struck {trial.struck}; {replayed_by(f'{seed}:{point}')}")
+            error.add_note(f"struck {trial.struck}; {told_by(f'{seed}:{point}')}")
             failed.append(error)
         if len(failed) == failures:
             break

@@ -36,19 +36,30 @@ def where(task: Task) -> str:
     return f"{task_name(task)} at {lines[-1]}" if lines else f"{task_name(task)}, at its end"
 
 
+def below(task: Task) -> Iterator[Task]:
+    """The task, and all in its nurseries, and in theirs, in an order that does not change."""
+    yield task
+    for child in _children(task):
+        yield from below(child)
+
+
 def tree(task: Task, depth: int = 0) -> Iterator[str]:
-    """A line for the task, and for each of those below it."""
+    """A line for each of them."""
     yield "  " * depth + where(task)
-    children = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
-    for child in sorted(children, key=task_name):
+    for child in _children(task):
         yield from tree(child, depth + 1)
+
+
+def _children(task: Task) -> list[Task]:
+    children = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    return sorted(children, key=task_name)
 
 
 class Descent:
     """Tells the tasks of a block: the one that entered it, and all below the nurseries opened in it since then."""
 
     def __init__(self, task: Task) -> None:
-        self._task = task
+        self.task = task
         self._older = set(task.child_nurseries)
         self._known = {task: True}
 
@@ -61,6 +72,6 @@ class Descent:
         nursery = task.parent_nursery
         if nursery is None:
             return False
-        if nursery.parent_task is self._task:
+        if nursery.parent_task is self.task:
             return nursery not in self._older
         return nursery.parent_task in self

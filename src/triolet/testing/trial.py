@@ -13,6 +13,7 @@ These are the points; they are counted from 1, in the order of the run.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeAlias
@@ -22,7 +23,7 @@ import trio.testing
 from trio.lowlevel import Task
 
 from triolet.testing.scheduler import raise_in, seeded
-from triolet.testing.tasks import Descent, every_task, task_name, tree, where
+from triolet.testing.tasks import Descent, below, every_task, task_name, tree, where
 
 Scenario: TypeAlias = Callable[["Trial"], Awaitable[object]]
 Label: TypeAlias = Callable[[Task], str]
@@ -57,7 +58,7 @@ class Trial(trio.abc.Instrument):
         self._watched: Callable[[Task], bool] = every_task
         self._program: Descent | None = None
         self._batch_begins = True
-        self._deadline = LIMIT
+        self._limit = self._deadline = LIMIT
         self._hanging = ""
         self._mistake: Exception | None = None
 
@@ -109,12 +110,27 @@ class Trial(trio.abc.Instrument):
 
     def before_io_wait(self, timeout: float) -> None:
         self._batch_begins = True
+        if self._is_stuck():
+            for task in self._tasks():
+                raise_in(task, trio.TooSlowError("it did not end, though it was cancelled"))
 
     def after_io_wait(self, timeout: float) -> None:
         """Look around before the deadline ends everything."""
         if not self._hanging and trio.current_time() >= self._deadline:
-            root = trio.lowlevel.current_root_task()
-            self._hanging = "\n".join(tree(root) if root is not None else ())
+            self._hanging = "\n".join(line for task in self._tasks()[:1] for line in tree(task))
+
+    def _is_stuck(self) -> bool:
+        """Whether the program goes on behind its deadline, with nothing more to come, or for as long again."""
+        late = trio.current_time() - self._deadline
+        if not self._hanging or late < 0:
+            return False
+        statistics = trio.lowlevel.current_statistics()
+        idle = statistics.tasks_runnable == 0 and statistics.seconds_to_next_deadline == math.inf
+        return idle or late > self._limit
+
+    def _tasks(self) -> list[Task]:
+        """Those of the program, the first one first."""
+        return [] if self._program is None else [*below(self._program.task)]
 
     def before_task_step(self, task: Task) -> None:
         if self._batch_begins and self._counts(task):
@@ -145,19 +161,21 @@ class Trial(trio.abc.Instrument):
         Raises:
             TooSlowError: it was not over after ``limit`` seconds; a note tells what every task waited for.
         """
-        with seeded(self.seed):
-            clock = trio.testing.MockClock(autojump_threshold=0)
-            try:
+        clock = trio.testing.MockClock(autojump_threshold=0)
+        try:
+            with seeded(self.seed):
                 trio.run(self._play, scenario, limit, clock=clock, instruments=[self])
-            except trio.TooSlowError as error:
-                if self._hanging:
-                    error.add_note(f"After {limit:g} virtual seconds:\n{self._hanging}")
-                raise
+        except Exception as error:
+            if self._hanging:
+                error.add_note(f"After {limit:g} virtual seconds:\n{self._hanging}")
+            raise
         if self._mistake is not None:
             raise self._mistake
 
     async def _play(self, scenario: Scenario, limit: float) -> None:
-        self._program = Descent(trio.lowlevel.current_task())
-        self._deadline = trio.current_time() + limit
+        main = trio.lowlevel.current_task()
+        main.name = getattr(scenario, "__name__", "scenario")
+        self._program = Descent(main)
+        self._limit, self._deadline = limit, trio.current_time() + limit
         with trio.fail_after(limit):
             await scenario(self)
