@@ -15,6 +15,7 @@ from triolet.core.coalescer import READ
 from triolet.core.conversation import Ending, Message, TextPart, ToolCallPart, ToolResultPart
 from triolet.core.ports import ModelRequest
 from triolet.providers.scripted import End, Hang, Pause, Say, Step
+from triolet.tools import tool
 
 STEER = scene_settings(streaming=StreamingSettings(busy="steer"))
 SEARCH = slow_tool("search", 3.0, "found")
@@ -202,3 +203,24 @@ async def test_answer_without_tools_takes_nothing_in(autojump_clock: object) -> 
         scene.server.say(ADA, "more")
         await rest(60)
         assert len(scene.provider.requests) == 1
+
+
+@pytest.mark.case("I6")
+@pytest.mark.parametrize("steps", range(40))
+async def test_answer_that_is_being_stopped_takes_nothing_in(autojump_clock: object, steps: int) -> None:
+    """The question is edited in the instant in which its tool ends, a step sooner or later."""
+    end = 3.025
+
+    async def search() -> str:
+        """Search until the edit comes."""
+        await trio.sleep_until(end)
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
+        return "found"
+
+    async with open_scene(script=script, tools=[tool(search)], settings=STEER) as scene:
+        first = scene.server.say(ADA, "Hello")
+        await trio.sleep_until(3.0)
+        scene.server.edit(ADA, first, "Ciao")
+        await rest(30)
+        assert scene.bot_messages()[-1] == said(WORDS, "Ciao")
