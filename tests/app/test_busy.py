@@ -14,7 +14,7 @@ from triolet.config import LimitSettings, Settings, StoreSettings, StreamingSett
 from triolet.core.commands import BusyMode
 from triolet.core.conversation import Ending
 from triolet.core.ports import ModelRequest
-from triolet.providers.scripted import Step
+from triolet.providers.scripted import Hang, Say, Step
 
 INTERRUPTED = "\n\n⏹ interrupted"
 WORDS = 40
@@ -78,6 +78,21 @@ async def test_message_before_the_first_word_is_answered_alone_and_nothing_is_sa
         assert scene.server.screen(ADA).draft is None
         assert await scene.ask("three") == said(WORDS, "three")
         assert asked(scene)[-1] == ["one", "two", said(WORDS, "two"), "three"]
+
+
+@pytest.mark.case("I4")
+@pytest.mark.parametrize("unseen", ["NO_REPLY", "NO_", "<think>hm"])
+async def test_answer_of_which_nothing_is_to_be_seen_ends_without_a_word(autojump_clock: object, unseen: str) -> None:
+    def script(request: ModelRequest) -> Sequence[Step]:
+        return [Say.text(unseen), Hang()] if request.messages[-1].text == "one" else echo(request)
+
+    async with open_scene(script=script, settings=busy("interrupt")) as scene:
+        scene.server.say(ADA, "one")
+        await trio.sleep(3.0)
+        scene.server.say(ADA, "two")
+        await rest(30)
+        assert scene.bot_messages()[-1] == said(WORDS, "two")
+        assert [text for text in scene.bot_messages() if INTERRUPTED.strip() == text] == []
 
 
 @pytest.mark.case("I4")

@@ -15,6 +15,7 @@ from triolet.config import Settings, StoreSettings, StreamingSettings
 from triolet.core.ports import ModelRequest
 from triolet.emulator import Limits
 from triolet.providers.scripted import Step
+from triolet.store import open_store, run_inline
 
 EDITED = "\n\n⏹ interrupted · the question was edited"
 WORDS = 40
@@ -192,8 +193,21 @@ async def test_what_was_edited_while_nobody_served_is_asked_once_as_it_is_now(
         assert scene.bot_messages() == answers("uno")
 
 
-async def test_edit_that_an_earlier_run_left_is_asked(autojump_clock: object, settings: Settings) -> None:
-    """It had ended the answer to the old text, and its own was not begun."""
+@pytest.mark.parametrize("user_id", [ADA, STRANGER])
+async def test_edit_that_a_crash_has_left_is_asked(autojump_clock: object, settings: Settings, user_id: int) -> None:
+    """It had ended the answer to the old text, and its own was not begun; only who is served is."""
+    person, chat = {"id": user_id, "is_bot": False}, {"id": user_id, "type": "private"}
+    edited = {"message_id": 5, "chat": chat, "from": person, "text": "uno"}
+    async with open_store(settings.store.path, executor=run_inline) as store:
+        await store.receive([{"update_id": 1, "edited_message": edited}])
+    async with open_scene(script=echo, settings=settings) as scene:
+        await rest(30)
+        assert scene.bot_messages(user_id) == (answers("uno") if user_id == ADA else [])
+    async with open_store(settings.store.path, executor=run_inline) as store:
+        assert await store.unfinished() == []
+
+
+async def test_edit_that_was_begun_is_done_with(autojump_clock: object, settings: Settings) -> None:
     async with open_scene(script=echo, settings=settings) as first:
         one = first.server.say(ADA, "one")
         await trio.sleep(2.0)
@@ -202,4 +216,4 @@ async def test_edit_that_an_earlier_run_left_is_asked(autojump_clock: object, se
         assert asked(first) == ["one", "uno"]
     async with open_scene(script=echo, settings=settings, telegram=first.telegram) as second:
         await rest(30)
-        assert second.provider.requests == [], "the question was begun, and its end told"
+        assert second.provider.requests == []

@@ -7,7 +7,7 @@ import trio
 from scenes import ADA, TOKEN, Scene, calls, open_scene, rest, rounds, said, scene_settings, slow_tool, tokens
 
 from triolet.config import StreamingSettings
-from triolet.emulator import EmulatedTelegram, Fault, Flood, Limits
+from triolet.emulator import Delay, EmulatedTelegram, Fault, Flood, Limits
 from triolet.providers.scripted import Hang, Pause, Say
 
 SCREENS = {
@@ -187,6 +187,28 @@ async def test_person_who_is_asked_in_a_deleted_topic_can_answer_in_the_chat(
         shown = lasting(scene, chat_id)
         assert shown[-1] == ("⏹ stopped" if decision == "/stop" else said(60)), shown
         assert len([text for text in shown if "word" in text]) == (decision != "/stop")
+        assert scene.server.screen(chat_id).draft is None
+
+
+@pytest.mark.case("R2")
+@pytest.mark.parametrize("topic", TOPICS)
+async def test_topic_is_deleted_while_a_tool_runs_and_a_call_hangs(autojump_clock: object, topic: str) -> None:
+    chat_id, streaming = TOPICS[topic]
+    telegram = open_telegram()
+    if chat_id == ADA:
+        telegram.add_topic(ADA, 5, "Five")
+    script = rounds(calls("search"), *tokens(60))
+    settings = scene_settings(streaming=streaming)
+    async with open_scene(
+        script=script, tools=[slow_tool("search", 8.0)], settings=settings, telegram=telegram
+    ) as scene:
+        showing = ("sendMessage", "editMessageText", "sendMessageDraft", "sendChatAction")
+        scene.telegram.add_fault(Fault(method=showing, skip=1, action=Delay(before=6.0)))
+        scene.server.say(chat_id, "@triolet_bot hello", user_id=ADA, thread_id=5)
+        await trio.sleep(4.0)
+        scene.server.delete_topic(chat_id, 5)
+        await rest(100)
+        assert lasting(scene, chat_id) == [said(60)]
         assert scene.server.screen(chat_id).draft is None
 
 
