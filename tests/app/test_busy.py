@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 import trio
-from scenes import ADA, BOB, GROUP, Scene, open_scene, rest, said, scene_settings, tokens
+from scenes import ADA, BOB, GROUP, Scene, open_scene, rest, said, scene_settings, slow_tool, tokens
 
 from triolet.config import LimitSettings, Settings, StoreSettings, StreamingSettings
 from triolet.core.commands import BusyMode
 from triolet.core.conversation import Ending
 from triolet.core.ports import ModelRequest
-from triolet.providers.scripted import Hang, Say, Step
+from triolet.providers.scripted import End, Hang, Say, Step
 
 INTERRUPTED = "\n\n⏹ interrupted"
 WORDS = 40
@@ -93,6 +94,23 @@ async def test_answer_of_which_nothing_is_to_be_seen_ends_without_a_word(autojum
         await rest(30)
         assert scene.bot_messages()[-1] == said(WORDS, "two")
         assert [text for text in scene.bot_messages() if INTERRUPTED.strip() == text] == []
+
+
+@pytest.mark.case("I4")
+@pytest.mark.parametrize("transport", ["draft", "edit"])
+async def test_line_that_told_of_a_tool_goes_without_a_word(autojump_clock: object, transport: Any) -> None:
+    def script(request: ModelRequest) -> Sequence[Step]:
+        called = [Say.tool_call("search", "{}"), End("tool_calls")]
+        return called if request.messages[-1].text == "one" else echo(request)
+
+    settings = scene_settings(streaming=StreamingSettings(busy="interrupt", transport=transport))
+    async with open_scene(script=script, tools=[slow_tool("search", 30.0)], settings=settings) as scene:
+        scene.server.say(ADA, "one")
+        await trio.sleep(3.0)
+        assert scene.server.visible(ADA)[-1].startswith("⏳ search")
+        scene.server.say(ADA, "two")
+        await rest(30)
+        assert scene.bot_messages() == [said(WORDS, "two")]
 
 
 @pytest.mark.case("I4")
