@@ -100,7 +100,7 @@ async def test_answer_of_which_nothing_is_to_be_seen_ends_without_a_word(autojum
 @pytest.mark.parametrize("transport", ["draft", "edit"])
 async def test_line_that_told_of_a_tool_goes_without_a_word(autojump_clock: object, transport: Any) -> None:
     def script(request: ModelRequest) -> Sequence[Step]:
-        called = [Say.tool_call("search", "{}"), End("tool_calls")]
+        called: list[Step] = [Say.tool_call("search", "{}"), End("tool_calls")]
         return called if request.messages[-1].text == "one" else echo(request)
 
     settings = scene_settings(streaming=StreamingSettings(busy="interrupt", transport=transport))
