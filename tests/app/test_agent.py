@@ -54,7 +54,7 @@ async def test_what_happens_is_told_in_its_order() -> None:
 
     script = rounds(Say.text("Hm."), Say.tool_call("add", '{"a": 1, "b": 2}', call_id="x"), calls(), Say.text("3."))
     model = Model([(ScriptedProvider(script), ModelSettings(provider="scripted", name="m"))])
-    await Agent(model, Bench([add]), ToolLimits(), max_rounds=3).answer([Message.of("user", "?")], hear, refuse)
+    await Agent(model, Bench([add]), ToolLimits(), max_rounds=3).answer([Message.of("user", "?")], hear, refuse, list)
     kinds = [type(event).__name__ for event in heard]
     first = ["RoundStarted", "TextDelta", "ToolCallDelta", "Finished", "RoundEnded", "ToolStarted", "ToolEnded"]
     assert kinds == [*first, "RoundStarted", "TextDelta", "Finished"]

@@ -131,7 +131,7 @@ async def test_new_is_heard_however_much_waits(autojump_clock: object) -> None:
         scene.server.say(ADA, "second")
         await trio.sleep(0.1)
         for _ in range(8):
-            scene.server.say(ADA, "/stream edit")
+            scene.server.say(ADA, "and more")
         scene.server.say(ADA, "/new")
         await rest(60)
         assert scene.bot_messages()[-1] == "A new conversation. What was said is forgotten."

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import trio
-from scenes import ADA, TOKEN, open_scene, rest, said, scene_settings, tokens
+from scenes import ADA, TOKEN, Scene, calls, open_scene, rest, rounds, said, scene_settings, slow_tool, tokens
 
 from triolet.config import StreamingSettings
-from triolet.emulator import EmulatedTelegram, Fault, Flood, Limits
-from triolet.providers.scripted import Hang
+from triolet.emulator import Delay, EmulatedTelegram, Fault, Flood, Limits
+from triolet.providers.scripted import Hang, Pause, Say
 
 SCREENS = {
     "grows": StreamingSettings(),
@@ -126,3 +126,167 @@ async def test_parts_keep_their_order_while_their_group_moves(autojump_clock: ob
         calls = scene.calls("sendMessage", "editMessageText", chat_id=MOVED)
         flooded = next(call.received for call in calls if call.status == 429)
         assert not [call for call in calls if flooded < call.received < flooded + 30.0]
+
+
+# A topic that is deleted
+
+TOPICS = {"forum": (FORUM, StreamingSettings()), "private": (ADA, StreamingSettings())} | {
+    f"private, {name}": (ADA, streaming) for name, streaming in SCREENS.items() if name != "grows"
+}
+
+
+def lasting(scene: Scene, chat_id: int) -> list[str]:
+    """What the bot has in the chat itself, where no topic is."""
+    return [text for text in scene.bot_messages(chat_id) if "▉" not in text]
+
+
+@pytest.mark.case("R2")
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("moment", [0.2, 1.0, 3.0])
+async def test_answer_whose_topic_is_deleted_lands_once_in_the_chat(
+    autojump_clock: object, topic: str, moment: float
+) -> None:
+    """Before the first word, and in mid-answer; what a topic held of it went with the topic."""
+    chat_id, streaming = TOPICS[topic]
+    telegram = open_telegram()
+    if chat_id == ADA:
+        telegram.add_topic(ADA, 5, "Five")
+    async with open_scene(*tokens(60), settings=scene_settings(streaming=streaming), telegram=telegram) as scene:
+        scene.server.say(chat_id, "@triolet_bot hello", user_id=ADA, thread_id=5)
+        await trio.sleep(moment)
+        scene.server.delete_topic(chat_id, 5)
+        await rest(60)
+        assert lasting(scene, chat_id) == [said(60)]
+        assert scene.provider.open_streams == 0
+        assert await scene.ask("@triolet_bot again", chat_id, user_id=ADA) == said(60)
+
+
+@pytest.mark.case("R2")
+@pytest.mark.parametrize("chat_id", [FORUM, ADA])
+@pytest.mark.parametrize("decision", ["/allow", "/deny", "/stop"])
+async def test_person_who_is_asked_in_a_deleted_topic_can_answer_in_the_chat(
+    autojump_clock: object, chat_id: int, decision: str
+) -> None:
+    telegram = open_telegram()
+    if chat_id == ADA:
+        telegram.add_topic(ADA, 5, "Five")
+    ran: list[float] = []
+    tools = [slow_tool("delete", has_effects=True, ran=ran)]
+    script = rounds(Say.text("I look."), Pause(1.0), calls("delete"), *tokens(60))
+    async with open_scene(script=script, tools=tools, telegram=telegram) as scene:
+        scene.server.say(chat_id, "@triolet_bot hello", user_id=ADA, thread_id=5)
+        await trio.sleep(5.0)
+        scene.server.delete_topic(chat_id, 5)
+        await trio.sleep(5.0)
+        scene.server.say(chat_id, decision, user_id=ADA)
+        await rest(60)
+        assert scene.provider.open_streams == 0
+        if decision == "/stop":
+            assert scene.provider.requests[1:] == []
+        assert len(ran) == (decision == "/allow")
+        shown = lasting(scene, chat_id)
+        assert shown[-1] == ("⏹ stopped" if decision == "/stop" else said(60)), shown
+        assert len([text for text in shown if "word" in text]) == (decision != "/stop")
+        assert scene.server.screen(chat_id).draft is None
+
+
+@pytest.mark.case("R2")
+@pytest.mark.parametrize("topic", TOPICS)
+async def test_topic_is_deleted_while_a_tool_runs_and_a_call_hangs(autojump_clock: object, topic: str) -> None:
+    chat_id, streaming = TOPICS[topic]
+    telegram = open_telegram()
+    if chat_id == ADA:
+        telegram.add_topic(ADA, 5, "Five")
+    script = rounds(calls("search"), *tokens(60))
+    settings = scene_settings(streaming=streaming)
+    async with open_scene(
+        script=script, tools=[slow_tool("search", 8.0)], settings=settings, telegram=telegram
+    ) as scene:
+        showing = ("sendMessage", "editMessageText", "sendMessageDraft", "sendChatAction")
+        scene.telegram.add_fault(Fault(method=showing, skip=1, action=Delay(before=6.0)))
+        scene.server.say(chat_id, "@triolet_bot hello", user_id=ADA, thread_id=5)
+        await trio.sleep(4.0)
+        scene.server.delete_topic(chat_id, 5)
+        await rest(100)
+        assert lasting(scene, chat_id) == [said(60)]
+        assert scene.server.screen(chat_id).draft is None
+
+
+@pytest.mark.case("R2")
+@pytest.mark.parametrize("topic", TOPICS)
+async def test_answer_that_waits_behind_a_flood_while_its_topic_is_deleted(autojump_clock: object, topic: str) -> None:
+    chat_id, streaming = TOPICS[topic]
+    telegram = open_telegram()
+    if chat_id == ADA:
+        telegram.add_topic(ADA, 5, "Five")
+    async with open_scene(*tokens(60), settings=scene_settings(streaming=streaming), telegram=telegram) as scene:
+        showing = ("sendMessage", "editMessageText", "sendMessageDraft", "sendChatAction")
+        scene.telegram.add_fault(Fault(method=showing, skip=2, action=Flood(40)))
+        scene.server.say(chat_id, "@triolet_bot hello", user_id=ADA, thread_id=5)
+        await trio.sleep(20.0)
+        scene.server.delete_topic(chat_id, 5)
+        await rest(100)
+        assert lasting(scene, chat_id) == [said(60)]
+        assert scene.server.screen(chat_id).draft is None
+
+
+# A chat that is gone
+
+
+@pytest.mark.parametrize("moment", [0.3, 2.0])
+async def test_answer_that_nobody_can_see_ends_before_it_is_refused(autojump_clock: object, moment: float) -> None:
+    settings = scene_settings(streaming=StreamingSettings(enabled=False))
+    async with open_scene(*tokens(10), Hang(), settings=settings) as scene:
+        scene.server.say(ADA, "one")
+        scene.server.say(ADA, "two")
+        await trio.sleep(moment)
+        scene.server.block(ADA)
+        await trio.sleep(0.03)
+        assert scene.provider.open_streams == 0
+        assert scene.telegram.updates.pending != []
+        await rest(60)
+        assert len(scene.provider.requests) == 1, "what waited is dropped"
+        assert scene.telegram.updates.pending == []
+        scene.server.unblock(ADA)
+        scene.server.say(ADA, "three")
+        await trio.sleep(1.0)
+        words = [message.text.strip() for message in scene.provider.requests[-1].messages]
+        assert (words[0], words[-1]) == ("one", "three")
+
+
+async def test_every_topic_of_a_group_that_removed_the_bot_is_quiet(autojump_clock: object) -> None:
+    ran: list[float] = []
+    tools = [slow_tool("delete", has_effects=True, ran=ran)]
+    script = rounds(Say.text("I look."), Pause(1.0), calls("delete"), *tokens(60))
+    async with open_scene(script=script, tools=tools, telegram=open_telegram()) as scene:
+        for topic in (5, 6):
+            scene.server.say(FORUM, "@triolet_bot hello", user_id=ADA, thread_id=topic)
+        scene.server.say(ADA, "hello")
+        await trio.sleep(5.0)
+        scene.server.remove_bot(FORUM)
+        await trio.sleep(0.1)
+        scene.server.add_bot(FORUM)
+        await trio.sleep(1.0)
+        scene.server.say(FORUM, "/allow", user_id=ADA, thread_id=5)
+        await rest(5)
+        assert ran == [], "nobody is asked there any more"
+        scene.server.say(ADA, "/allow")
+        await rest(30)
+        assert len(ran) == 1, "another chat's answer goes on"
+        assert scene.bot_messages()[-1] == said(60)
+        scene.server.say(FORUM, "@triolet_bot again", user_id=ADA, thread_id=5)
+        await trio.sleep(5.0)
+        scene.server.say(FORUM, "/deny", user_id=ADA, thread_id=5)
+        await rest(30)
+        assert scene.server.screen(FORUM, 5).messages[-1].text == said(60)
+
+
+async def test_conversation_that_was_to_be_forgotten_is_though_its_chat_is_gone(autojump_clock: object) -> None:
+    async with open_scene(*tokens(3)) as scene:
+        await scene.ask("my secret")
+        scene.server.say(ADA, "/new")
+        scene.server.block(ADA)
+        await rest(30)
+        scene.server.unblock(ADA)
+        await scene.ask("hello")
+        assert [message.text for message in scene.provider.requests[-1].messages] == ["hello"]

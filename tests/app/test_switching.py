@@ -1,4 +1,4 @@
-"""/stream: how a chat wants its answers, kept over a restart."""
+"""How a chat wants its answers: switched at once, whatever is being written, and kept over a restart."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import trio
 from scenes import ADA, BOB, GROUP, Scene, open_scene, open_telegram, said, scene_settings, tokens
 
 from triolet.config import Settings, StoreSettings, StreamingSettings
+from triolet.core.commands import PREFERENCES
 from triolet.emulator import Limits
 
 SHOWN = {
@@ -57,17 +58,39 @@ async def test_mistyped_switch_tells_what_there_is(autojump_clock: object, comma
         assert await methods_of_an_answer(scene) == SHOWN["auto"]
 
 
-async def test_switch_waits_for_its_turn_and_counts_from_then_on(autojump_clock: object) -> None:
+async def test_switch_is_answered_at_once_and_counts_from_the_next_answer_on(autojump_clock: object) -> None:
     async with open_scene(*tokens(30)) as scene:
         scene.server.say(ADA, "Hello")
         await trio.sleep(1.0)
         scene.server.say(ADA, "/stream off")
+        await trio.sleep(0.2)
+        assert scene.bot_messages() == ["Answers come whole, when they are complete."]
+        before = len(scene.calls())
         scene.server.say(ADA, "And now?")
+        assert (await scene.wait_answers(3))[1:] == [said(30), said(30)]
+        later = [call.method for call in scene.calls()[before:]]
+        assert "sendMessageDraft" in later, "the answer under way goes on as it began"
+        assert later[-2:] == ["sendChatAction", "sendMessage"]
+
+
+async def test_switches_of_one_poll_are_carried_out_in_their_order(autojump_clock: object) -> None:
+    """Whichever of their tasks is run first."""
+    values = ["off", "edit", "draft", "edit", "off", "auto", "edit"]
+    async with open_scene(*tokens(30)) as scene:
+        for value in values:
+            scene.server.say(ADA, f"/stream {value}")
+        assert await scene.wait_answers(len(values)) == [PREFERENCES["stream"][value] for value in values]
+        assert await methods_of_an_answer(scene) == SHOWN["edit"]
+
+
+async def test_switch_counts_for_what_is_asked_in_the_same_poll(autojump_clock: object) -> None:
+    """The question's conversation is loading what it knew before."""
+    async with open_scene(*tokens(30)) as scene:
+        await scene.ask("/stream edit")
+        scene.server.say(ADA, "Hello")
+        scene.server.say(ADA, "/stream off")
         await scene.wait_answers(3)
-        first, notice, second = scene.bot_messages()
-        assert (first, second) == (said(30), said(30))
-        assert notice.startswith("Answers come whole")
-        assert scene.calls()[-2].method == "sendChatAction"
+        assert {call.method for call in scene.calls()} == SHOWN["off"]
 
 
 async def test_switch_holds_for_every_topic_and_over_a_restart(autojump_clock: object, tmp_path: Path) -> None:
@@ -81,3 +104,18 @@ async def test_switch_holds_for_every_topic_and_over_a_restart(autojump_clock: o
         scene.server.say(ADA, "Hello", thread_id=7)
         await trio.sleep(10.0)
         assert not scene.calls("sendMessageDraft")
+
+
+async def test_switch_in_one_topic_reaches_an_answer_that_waits_in_another(autojump_clock: object) -> None:
+    telegram = open_telegram(Limits())
+    telegram.add_topic(ADA, 7, "topic")
+    async with open_scene(*tokens(30), telegram=telegram) as scene:
+        for text in ("one", "two"):
+            scene.server.say(ADA, text, thread_id=7)
+        await trio.sleep(1.0)
+        scene.server.say(ADA, "/stream off")
+        await trio.sleep(4.0)
+        before = len(scene.calls("sendMessageDraft"))
+        await trio.sleep(10.0)
+        assert len(scene.provider.requests) == 2
+        assert len(scene.calls("sendMessageDraft")) == before

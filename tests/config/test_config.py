@@ -95,6 +95,7 @@ def test_the_contract_of_defaults() -> None:
             "edit_interval": 1.0,
             "draft_interval": 0.2,
             "cursor": " ▉",
+            "busy": "queue",
             "notify": "final",
             "hide_tags": ["think", "thinking", "reasoning"],
             "footer": False,

@@ -7,7 +7,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.core.coalescer import TOOLS_SHOWN, Coalescer, Frame, Prompt, Reasoning
+from triolet.core.coalescer import READ, TOOLS_SHOWN, Coalescer, Frame, Prompt, Reasoning
 from triolet.core.conversation import Ending, Message, ToolCallPart, ToolResultPart
 from triolet.core.events import (
     ApprovalAsked,
@@ -17,6 +17,7 @@ from triolet.core.events import (
     ReasoningDelta,
     RoundEnded,
     RoundStarted,
+    Steered,
     TextCompleted,
     TextDelta,
     ToolCallDelta,
@@ -255,6 +256,7 @@ THOUGHT = Reasoning("hm, well")
 ASKED = ApprovalAsked("1", "May I?", "a1", "d1")
 OPEN = Prompt("1", "May I?", "a1", "d1")
 OPEN_TOO = Prompt("2", "And I?", "a2", "d2")
+STEERED = Steered((Message.of("user", "In French!"),))
 OTHER = ApprovalAsked("2", "And I?", "a2", "d2")
 CALLED = RoundEnded(Message("assistant", (ToolCallPart("1", "search"),)))
 FAILED_SEARCH = ToolEnded("1", ToolResultPart("1", "no", is_error=True))
@@ -332,6 +334,25 @@ REASONED: list[tuple[str, list[tuple[TurnBatch, Frame]]]] = [
     (
         "a note is old when there is a tool",
         [((RoundStarted("m", "late"),), Frame("", 1, note="late")), ((SEARCH,), Frame("", 3, (), "⏳ search"))],
+    ),
+    (
+        "what was said meanwhile is told of until more can be seen",
+        [
+            ((SEARCH, FOUND, STEERED), Frame("", 3, (), "✓ search", note=READ)),
+            ((RoundStarted("m"),), Frame("", 3, (), "✓ search", note=READ)),
+            ((RoundStarted("m", "late"),), Frame("", 4, (), "✓ search", note=f"{READ} · late")),
+            ((RoundStarted("m"),), Frame("", 5, (), "✓ search", note=READ)),
+            ((TextDelta("Yes"),), Frame("Yes", 6, (), "✓ search")),
+        ],
+    ),
+    (
+        "or until it thinks, or wants tools again",
+        [
+            ((STEERED,), Frame("", 1, note=READ)),
+            ((ReasoningDelta("hm, well"),), Frame("", 2, reasoning="hm, well")),
+            ((STEERED,), Frame("", 3, reasoning="hm, well", note=READ)),
+            ((CALLED,), Frame("", 4, (THOUGHT,))),
+        ],
     ),
     ("a tool that failed", [((SEARCH, FAILED_SEARCH), Frame("", 2, (), "✗ search"))]),
     (
@@ -492,3 +513,22 @@ def test_any_segments_are_said_once_and_in_order(events: list[tuple[TurnEvent, b
         assert len(shown) >= len(expected) - 1
         assert all(text.startswith(part) for text, part in zip(expected, shown, strict=False))
     assert coalescer.text.split() == " ".join(said([event for event, _ in events])).split()
+
+
+@pytest.mark.parametrize(
+    ("events", "awaits"),
+    [
+        ((), ""),
+        ((TextDelta("Yes"),), ""),
+        ((SEARCH,), "search"),
+        ((SEARCH, ToolStarted("2", "⏳ read")), "search, ⏳ read"),
+        ((SEARCH, ToolStarted("2", "read"), FOUND), "read"),
+        ((SEARCH, FAILED_SEARCH), ""),
+        ((SEARCH, OTHER), "permission to use a tool"),
+        ((SEARCH, OTHER, ApprovalEnded("2", "denied")), "search"),
+    ],
+)
+def test_what_an_answer_waits_for(events: TurnBatch, awaits: str) -> None:
+    coalescer = Coalescer()
+    coalescer.receive(events)
+    assert coalescer.awaits == awaits

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triolet.core.commands import Access, Command, StreamMode, parse_command, parse_stream_mode, parse_switch
+from triolet.core.commands import (
+    PREFERENCES,
+    UNSWITCHED,
+    Access,
+    Command,
+    StreamMode,
+    parse_command,
+    parse_stream_mode,
+    parse_switch,
+)
 from triolet.core.conversation import ConversationKey
 from triolet.core.updates import BotIdentity, Incoming
 
@@ -107,10 +116,17 @@ def test_what_is_a_stream_mode(text: str, mode: StreamMode | None) -> None:
         ("reasoning", "", None),
         ("stream", "on", None),
         ("busy", "on", None),
+        ("busy", "Steer", ("busy", "steer")),
+        ("model", "gpt", None),
     ],
 )
 def test_what_is_a_switch(name: str, argument: str, switch: object) -> None:
     assert parse_switch(name, argument) == switch
+
+
+def test_what_nobody_switched_is_one_of_the_values() -> None:
+    assert UNSWITCHED.keys() == PREFERENCES.keys()
+    assert all(value in PREFERENCES[name] for name, value in UNSWITCHED.items())
 
 
 MESSAGE = Incoming(1, ConversationKey(-5), user_id=3, message_id=9, private=False, addressed=False, text="hello")

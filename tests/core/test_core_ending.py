@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triolet.core.conversation import Ending
-from triolet.core.ending import NO_ANSWER, mark_of
+from triolet.core.ending import EDITED, NO_ANSWER, mark_of
 
 MARKS = [
     (Ending.COMPLETE, "", ""),
@@ -21,13 +21,16 @@ MARKS = [
     (Ending.FAILED, " why\n", "⚠ broken off · why"),
     (Ending.SHUTDOWN, "", "⏸ interrupted: the bot is restarting"),
     (Ending.UNSEEN, "", ""),
+    (Ending.INTERRUPTED, "", "⏹ interrupted"),
+    (Ending.INTERRUPTED, EDITED, "⏹ interrupted · the question was edited"),
 ]
 
 
 @pytest.mark.parametrize("answered", [True, False])
 @pytest.mark.parametrize(("ending", "detail", "mark"), MARKS)
 def test_how_an_end_is_marked(ending: Ending, detail: str, mark: str, answered: bool) -> None:
-    assert mark_of(ending, detail, answered=answered) == (mark if mark or answered else NO_ANSWER)
+    alone = "" if ending is Ending.INTERRUPTED else mark or NO_ANSWER
+    assert mark_of(ending, detail, answered=answered) == (mark if answered else alone)
 
 
 def test_an_end_needs_no_detail() -> None:
@@ -37,7 +40,7 @@ def test_an_end_needs_no_detail() -> None:
 
 @given(st.sampled_from(Ending), st.text(st.sampled_from("a \n\t😀\u00a0"), max_size=5))
 def test_only_a_whole_answer_has_no_mark(ending: Ending, detail: str) -> None:
-    assert mark_of(ending, detail, answered=False).strip()
+    assert bool(mark_of(ending, detail, answered=False).strip()) == (ending is not Ending.INTERRUPTED)
     unmarked = ending in (Ending.COMPLETE, Ending.UNSEEN) and not detail.strip()
     assert bool(mark_of(ending, detail, answered=True)) != unmarked
     assert mark_of(ending, detail, answered=True).endswith(detail.strip())

@@ -175,3 +175,13 @@ def test_no_report_drives_the_estimate_out_of_bounds(reports: list[tuple[int, in
     for characters, tokens in reports:
         estimate = estimate.corrected(characters, tokens)
     assert 0.5 <= estimate.characters_per_token <= 8.0
+
+
+@pytest.mark.parametrize("context_tokens", range(0, 120, 10))
+def test_what_was_said_between_rounds_parts_no_result_from_its_call(context_tokens: int) -> None:
+    called = Message("assistant", (ToolCallPart("1", "look", "{}"),))
+    told = Message("tool", (ToolResultPart("1", "x" * 10),))
+    messages = [*said("A"), called, told, *said("B"), called, told, *said("Cc")]
+    kept = fit(messages, context_tokens=context_tokens, estimate=ONE)
+    assert kept == messages[len(messages) - len(kept) :]
+    assert kept[0].role == "user"

@@ -11,6 +11,7 @@ from triolet.core.events import (
     Finished,
     RoundEnded,
     RoundStarted,
+    Steered,
     TextDelta,
     ToolEnded,
     ToolStarted,
@@ -24,6 +25,10 @@ FOUND, FETCHED = ToolResultPart("1", "found"), ToolResultPart("2", "fetched")
 ASKED: list[TurnEvent] = [RoundStarted("m"), TextDelta("I look."), Finished("tool_calls"), RoundEnded(ROUND)]
 RAN: list[TurnEvent] = [ToolStarted("2", "fetch"), ToolEnded("2", FETCHED), ToolEnded("1", FOUND)]
 RESULTS = Message("tool", (FOUND, FETCHED))
+
+
+SAID = Message.of("user", "In French!")
+STEERED = Steered((SAID,))
 
 
 def lost(call: ToolCallPart, why: str = NOT_RUN) -> ToolResultPart:
@@ -41,6 +46,17 @@ def lost(call: ToolCallPart, why: str = NOT_RUN) -> ToolResultPart:
             [*ASKED, *RAN, RoundStarted("m"), TextDelta("Hi")],
             [ROUND, RESULTS, Message.of("assistant", "Hi", Ending.STOPPED)],
             id="a round and the answer",
+        ),
+        pytest.param([*ASKED, *RAN, STEERED], [ROUND, RESULTS, SAID], id="a round and what was said meanwhile"),
+        pytest.param(
+            [*ASKED, *RAN, STEERED, RoundStarted("m"), TextDelta("Oui")],
+            [ROUND, RESULTS, SAID, Message.of("assistant", "Oui", Ending.STOPPED)],
+            id="which is answered",
+        ),
+        pytest.param(
+            [*ASKED, *RAN, STEERED, *ASKED, *RAN, Steered((SAID, SAID)), *ASKED],
+            [ROUND, RESULTS, SAID, ROUND, RESULTS, SAID, SAID, ROUND, Message("tool", (lost(SEARCH), lost(FETCH)))],
+            id="as often as need be",
         ),
         pytest.param([*ASKED, *RAN, *ASKED, *RAN], [ROUND, RESULTS, ROUND, RESULTS], id="two rounds"),
         pytest.param(ASKED, [ROUND, Message("tool", (lost(SEARCH), lost(FETCH)))], id="before the tools ran"),

@@ -17,9 +17,11 @@ from triolet.core.updates import (
     ALLOWED_UPDATES,
     BotIdentity,
     ButtonPressed,
+    Edited,
     Ignored,
     Incoming,
     Moved,
+    Removed,
     StopPressed,
     Update,
     parse_update,
@@ -38,6 +40,16 @@ def message(text: Any = "hello", chat: Any = PRIVATE, *, sender: Any = PERSON, *
 
 def without(name: str, update: RawUpdate) -> RawUpdate:
     return {"update_id": 1, "message": {key: value for key, value in update["message"].items() if key != name}}
+
+
+def edited(raw: RawUpdate) -> RawUpdate:
+    return {"update_id": 1, "edited_message": raw["message"] | {"edit_date": 2}}
+
+
+def membership(status: str, chat: Any = PRIVATE) -> RawUpdate:
+    member = {"user": {"id": 7, "is_bot": True}, "status": status}
+    change = {"chat": chat, "from": PERSON, "date": 1, "old_chat_member": member, "new_chat_member": member}
+    return {"update_id": 1, "my_chat_member": change}
 
 
 def stopped(**fields: Any) -> RawUpdate:
@@ -174,7 +186,21 @@ MESSAGES: list[tuple[str, RawUpdate, Update]] = [
     ("of a game", unpressed("data"), attrs.evolve(PRESSED, data="")),
     ("of an inline message", unpressed("message"), Ignored(1, "a button of no message of ours")),
     ("nothing", {"update_id": 1}, Ignored(1, "of a kind that is not asked for")),
-    ("of another kind", {"update_id": 1, "edited_message": {}}, Ignored(1, "of a kind that is not asked for")),
+    ("of another kind", {"update_id": 1, "poll": {}}, Ignored(1, "of a kind that is not asked for")),
+    ("an edit", edited(message()), Edited(1, HELLO)),
+    ("of a caption", edited(without("text", message(photo=[{}]))), Edited(1, attrs.evolve(HELLO, text=""))),
+    (
+        "an edit with a mention first",
+        edited(message("@TrioletBot hi", GROUP, entities=mention(0, 11))),
+        Edited(1, addressed("hi")),
+    ),
+    ("an edit by nobody", edited(without("from", message())), Ignored(1, "not from a person")),
+    ("an edit in a channel's name", edited(message(chat=GROUP, sender_chat=GROUP)), Ignored(1, "not from a person")),
+    ("blocked", membership("kicked"), Removed(1, 3)),
+    ("unblocked", membership("member"), Ignored(1, "the bot is a member")),
+    ("thrown out", membership("kicked", GROUP), Removed(1, -100)),
+    ("left", membership("left", GROUP), Removed(1, -100)),
+    ("made an administrator", membership("administrator", GROUP), Ignored(1, "the bot is a member")),
     ("null", {"update_id": 1, "message": None}, Ignored(1, "of a kind that is not asked for")),
 ]
 
@@ -198,6 +224,8 @@ MALFORMED: list[tuple[str, RawUpdate, str]] = [
     ("a button under nothing", pressed({"chat": PRIVATE}), "`message_id`"),
     ("a button nowhere", pressed({"message_id": 9}), "`chat`"),
     ("a draft id that is no number", stopped(draft_id="x"), "'x'"),
+    ("an edit of nothing", {"update_id": 1, "edited_message": 3}, "$.edited_message"),
+    ("a membership without status", {"update_id": 1, "my_chat_member": {"chat": PRIVATE}}, "`new_chat_member`"),
     ("an empty draft id", stopped(draft_id=""), "''"),
     ("a draft id beyond all numbers", stopped(draft_id="9" * 5000), "digits"),
     ("a draft id of another type", stopped(draft_id=[]), "$.stopped_message_generation.draft_id"),
@@ -214,7 +242,8 @@ def test_what_is_malformed_says_where(raw: RawUpdate, part: str) -> None:
 
 
 def test_each_kind_that_is_asked_for_is_understood() -> None:
-    assert ALLOWED_UPDATES == ("message", "callback_query", "stopped_message_generation")
+    kinds = {"message", "edited_message", "callback_query", "stopped_message_generation", "my_chat_member"}
+    assert set(ALLOWED_UPDATES) == kinds
     for kind in ALLOWED_UPDATES:
         update = parse_update({"update_id": 5, kind: {}}, BOT)
         assert isinstance(update, Ignored)
@@ -257,13 +286,16 @@ def put(update: RawUpdate, path: tuple[Any, ...], value: Any) -> RawUpdate:
 def assert_understood_or_ignored(raw: RawUpdate) -> None:
     before = copy.deepcopy(raw)
     update = parse_update(raw, BOT)
-    assert isinstance(update, Incoming | StopPressed | ButtonPressed | Moved | Ignored)
+    assert isinstance(update, Incoming | Edited | StopPressed | ButtonPressed | Moved | Removed | Ignored)
     assert update.update_id == raw["update_id"]
     assert repr(raw) == repr(before), "the raw update is not ours to change"
     if isinstance(update, StopPressed):
         assert isinstance(update.draft_id, int)
     if isinstance(update, Incoming):
         assert update.text in raw["message"].get("text", "")
+    if isinstance(update, Edited):
+        assert update.message.update_id == update.update_id
+        assert update.message.text in raw["edited_message"].get("text", "")
 
 
 @given(st.integers(), st.dictionaries(st.sampled_from(ALLOWED_UPDATES) | st.text(max_size=3), JSON))

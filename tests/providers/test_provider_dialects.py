@@ -16,8 +16,8 @@ from model_server import KEY, Hang, Head, Pause, Respond, Step, Write, comment
 from provider_scenes import PROVIDERS, Ear, listen, model_settings, on_the_wire, open_scene, question
 
 from triolet.config import Secret
-from triolet.core.conversation import Ending, Message
-from triolet.core.ports import ModelRequest
+from triolet.core.conversation import Ending, Message, ToolCallPart, ToolResultPart
+from triolet.core.ports import ModelRequest, ToolSpec
 from triolet.errors import ContextTooLong, ProviderError, ProviderRejected, ProviderUnavailable
 from triolet.providers import open_provider, scripted
 from triolet.providers.anthropic_messages import AnthropicProvider
@@ -44,6 +44,20 @@ async def body_of(dialect: Dialect, request: ModelRequest, **options: Any) -> An
         await scene.provider.stream(request, Ear())
         assert not scene.server.requests[0].problem
         return scene.server.requests[0].body
+
+
+@every_dialect
+async def test_what_is_said_between_rounds_goes_behind_what_the_tools_gave(
+    dialect: Dialect, autojump_clock: Clock
+) -> None:
+    """The strict server takes it, and it is the last thing in the request."""
+    called, called_again = (Message("assistant", (ToolCallPart(each, "look", "{}"),)) for each in "12")
+    told, told_again = (Message("tool", (ToolResultPart(each, "nothing"),)) for each in "12")
+    steered = [Message.of("user", "Look twice"), Message.of("user", "In French")]
+    tools = [ToolSpec("look", "Looks.", {"type": "object", "properties": {}})]
+    for talk in ([*TALK, called, told, *steered], [*TALK, called, told, *steered, called_again, told_again]):
+        body = str(await body_of(dialect, ModelRequest(talk, tools=tools)))
+        assert body.index("Go on") < body.index("nothing") < body.index("Look twice") < body.index("In French")
 
 
 async def test_the_fields_beside_the_conversation(autojump_clock: Clock) -> None:

@@ -5,6 +5,8 @@ What a round says is on its way to the screen while it is said; nothing here loo
 1. The tools of a round run at once, and all of them end before the next round begins.
 2. The last round that is allowed has no tools to call, so that it ends in an answer.
 3. Whatever becomes of a tool is for the model to read: only the model's own failure ends the turn.
+4. What who asked says meanwhile can be told to the model when the tools have run, and nowhere else. What is taken in is
+   emitted in the same instant, so that no cancel can lose it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import attrs
 
 from triolet.app.model import Emit, Model, Question, Thread
 from triolet.core.conversation import Message, ToolCallPart
-from triolet.core.events import RoundEnded
+from triolet.core.events import RoundEnded, Steered
 from triolet.core.ports import Toolbox
 from triolet.errors import ProviderError
 from triolet.tools.runner import ToolLimits, run_calls
@@ -31,9 +33,15 @@ class Agent:
     max_rounds: int
 
     async def answer(
-        self, messages: Sequence[Message], emit: Emit, approve: Callable[[ToolCallPart], Awaitable[bool]]
+        self,
+        messages: Sequence[Message],
+        emit: Emit,
+        approve: Callable[[ToolCallPart], Awaitable[bool]],
+        steer: Callable[[], Sequence[Message]],
     ) -> None:
-        """Emit the answer to the messages; ``approve`` asks a person whether a call may be made.
+        """Emit the answer to the messages.
+
+        ``approve`` asks a person whether a call may be made; ``steer`` takes what there is to be told on the way.
 
         Raises:
             ProviderError: no answer, or no more of it.
@@ -52,4 +60,7 @@ class Agent:
                 emit((RoundEnded(message),))
                 results = await run_calls(message.calls, tools, limits=self.limits, approve=approve, emit=emit)
                 said += [message, Message("tool", results)]
+                if steering := steer():
+                    emit((Steered(tuple(steering)),))
+                    said += steering
         raise ProviderError(f"the model still wants tools in its last round (max_rounds = {self.max_rounds})")

@@ -14,7 +14,7 @@ from triolet.app.bench import Bench, open_agent, open_bench, price_list
 from triolet.app.conversation import Services
 from triolet.app.supervisor import COMMANDS, Supervisor
 from triolet.config import Settings
-from triolet.core.commands import Access
+from triolet.core.commands import UNSWITCHED, Access
 from triolet.core.ports import Executor, Provider, Store, Tool
 from triolet.core.updates import BotIdentity
 from triolet.errors import (
@@ -168,6 +168,8 @@ def _services(settings: Settings, providers: Sequence[Provider], house: _House) 
         screen=TelegramScreen(house.outbox, settings.streaming),
         turns=trio.CapacityLimiter(settings.limits.max_turns),
         queue_limit=settings.limits.queue_per_chat,
+        model=settings.model.name,
+        preferences=UNSWITCHED | {"busy": settings.streaming.busy},
         approval_seconds=settings.tools.approval_timeout,
         hide_tags=settings.streaming.hide_tags,
         footer=settings.streaming.footer,

@@ -17,7 +17,7 @@ from triolet.app.bench import open_agent, open_bench, price_list
 from triolet.app.conversation import Services
 from triolet.app.supervisor import Supervisor
 from triolet.config import Settings
-from triolet.core.commands import Access
+from triolet.core.commands import UNSWITCHED, Access
 from triolet.core.ports import Provider
 from triolet.core.updates import BotIdentity
 from triolet.store import open_store, run_inline
@@ -36,6 +36,8 @@ async def run_chat(settings: Settings, providers: Sequence[Provider], terminal: 
             screen=ConsoleScreen(terminal),
             turns=trio.CapacityLimiter(1),
             queue_limit=sys.maxsize,  # a pipe may say all at once
+            model=settings.model.name,
+            preferences=UNSWITCHED | {"busy": settings.streaming.busy},
             approval_seconds=settings.tools.approval_timeout,
             hide_tags=settings.streaming.hide_tags,
             footer=settings.streaming.footer,

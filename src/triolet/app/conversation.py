@@ -1,16 +1,17 @@
-"""One conversation: its waiting questions, and the turn that answers the first of them.
+"""One conversation: its mailbox, and the turn that answers what came first.
 
 Posting is synchronous, so a stop is carried out at once whatever the turn is doing. A conversation runs while it has
 something to do and is then forgotten: what it must remember is in the store.
+
+What a person says while they are being answered waits, or, as the chat has it, interrupts that answer, or steers it.
+What others say always waits.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
 
 import attrs
 import structlog
@@ -19,13 +20,17 @@ import trio
 from triolet.app.agent import Agent
 from triolet.app.approvals import Approvals
 from triolet.app.model import Emit, Price
+from triolet.app.preferences import load_preference
 from triolet.app.turn import Turn, run_turn
 from triolet.core.buttons import Button, Buttons
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Coalescer
-from triolet.core.commands import PREFERENCES, Preference, parse_stream_mode
+from triolet.core.commands import PREFERENCES, UNSWITCHED, Preference, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
+from triolet.core.ending import EDITED
+from triolet.core.mailbox import Clear, Mailbox, Question, Task
 from triolet.core.ports import Store
+from triolet.core.status import Status
 from triolet.core.text import FormattedText
 from triolet.core.transcript import Transcript
 from triolet.core.usage import Tally, render_footer
@@ -37,37 +42,6 @@ log = structlog.get_logger()
 
 
 @attrs.frozen
-class Question:
-    """What a user wants answered; one that no update asked has no ``update_id``."""
-
-    update_id: int | None
-    place: Place
-    user_id: int
-    text: str
-
-
-@attrs.frozen
-class Clear:
-    """What a user wants forgotten: everything so far."""
-
-    update_id: int
-    place: Place
-
-
-@attrs.frozen
-class Switch:
-    """How a user wants the answers from now on."""
-
-    update_id: int
-    place: Place
-    preference: Preference
-    value: str
-
-
-Task: TypeAlias = Question | Clear | Switch
-
-
-@attrs.frozen
 class Services:
     """What all conversations share."""
 
@@ -76,6 +50,10 @@ class Services:
     screen: Screen
     turns: trio.CapacityLimiter
     queue_limit: int
+    model: str = ""
+    """What the model is called, for people."""
+    preferences: Mapping[Preference, str] = attrs.Factory(lambda: UNSWITCHED)
+    """What counts where a chat has switched nothing."""
     approval_seconds: float = 600.0
     hide_tags: tuple[str, ...] = ()
     footer: bool = False
@@ -94,37 +72,69 @@ class Conversation:
         """Where its buttons are pressed: the chat may become another one."""
         self._services = services
         self._post = post
-        self._waiting: deque[Task] = deque()
+        self._mailbox = Mailbox(services.queue_limit)
         self._turn: Turn | None = None
-        self._at_work = False
-        self._is_full = False
+        self._began = 0.0
+        self._asked: tuple[Question, ...] = ()
+        """What the turn answers."""
+        self._steered: tuple[Question, ...] = ()
+        """What the turn has taken in on its way."""
         self._preferences: dict[Preference, str] = {}
         self._shown_at: Place | None = None
         self._approvals = Approvals(services.buttons, services.approval_seconds)
 
     def post(self, task: Task) -> bool:
         """Take the task, in order; False for a question if too many wait already, and the user has been told, once."""
-        begun = 1 if self._at_work else 0  # what is posted first does not wait, even if its turn is yet to begin
-        questions = sum(isinstance(each, Question) for each in self._waiting)
-        if isinstance(task, Question) and questions + begun > self._services.queue_limit:
-            self._refuse(task.place)
+        if not self._mailbox.post(task):
+            if self._mailbox.refused == 1:
+                self._tell_full(task.place)
             return False
-        self._waiting.append(task)
+        if isinstance(task, Question) and self._wanted("busy") == "interrupt" and self._answers(task.user_id):
+            self._stop_turn(Ending.INTERRUPTED, "")
         return True
 
-    def _refuse(self, place: Place) -> None:
-        if not self._is_full:
-            count = self._services.queue_limit
-            notice = f"⏳ {count} messages are waiting already, and I take no more meanwhile. /stop drops them."
-            self._services.screen.notify(place, FormattedText(notice))
-        self._is_full = True
+    def _answers(self, user_id: int) -> bool:
+        """Whether that person is being answered; what other people want is no reason to trouble them."""
+        return any(each.user_id == user_id for each in self._asked)
 
-    def stop(self) -> tuple[bool, list[Question]]:
+    def _tell_full(self, place: Place) -> None:
+        count = self._services.queue_limit
+        notice = f"⏳ {count} messages are waiting already, and I take no more meanwhile. /stop drops them."
+        self._services.screen.notify(place, FormattedText(notice))
+
+    def edit(self, edited: Question) -> bool:
+        """Take a message's new text; False if it changes nothing.
+
+        A question that waits is changed where it waits. One that is being answered, is asked again instead.
+        """
+        if self._mailbox.edit(edited):
+            return True
+        asked = next((each for each in self._asked if each.is_edited_by(edited)), edited)
+        if asked.text == edited.text or not self._stop_turn(Ending.INTERRUPTED, EDITED):
+            return False
+        self._mailbox.post_first(attrs.evolve(asked, text=edited.text, update_ids=edited.update_ids))
+        return True
+
+    def stop(self, ending: Ending = Ending.STOPPED) -> tuple[bool, list[Question]]:
         """Stop the answer and drop the questions that wait; returns whether one was stopped, and what was dropped."""
-        dropped = [task for task in self._waiting if isinstance(task, Question)]
-        self._waiting = deque(task for task in self._waiting if not isinstance(task, Question))
-        stopped = self._stop_turn(Ending.STOPPED, dropped_line(len(dropped)))
+        dropped = self._mailbox.drop()
+        stopped = self._stop_turn(ending, dropped_line(len(dropped)) if ending is Ending.STOPPED else "")
         return stopped, dropped
+
+    def prefer(self, preference: Preference, value: str) -> None:
+        """The chat has switched: it counts from the next answer on, or for ``busy`` from the next message on."""
+        self._preferences[preference] = value
+
+    def _wanted(self, preference: Preference) -> str:
+        return self._preferences.get(preference) or self._services.preferences[preference]
+
+    @property
+    def status(self) -> Status:
+        """What it is at."""
+        waiting = len(self._mailbox.questions)
+        if self._turn is None or self._turn.ending is not None:
+            return Status(waiting=waiting)
+        return Status(trio.current_time() - self._began, self._turn.coalescer.awaits, waiting)
 
     def move(self, chat_id: int) -> None:
         """The chat is that one now."""
@@ -145,7 +155,7 @@ class Conversation:
 
     def shut_down(self) -> None:
         """Stop the answer and begin no other; what waits stays in the inbox."""
-        self._waiting.clear()
+        self._mailbox.close()
         self._stop_turn(Ending.SHUTDOWN, "")
 
     def _stop_turn(self, ending: Ending, detail: str) -> bool:
@@ -156,33 +166,33 @@ class Conversation:
 
     async def run(self) -> None:
         """Work until nothing waits."""
-        self._preferences = {preference: await self._load(preference) for preference in PREFERENCES}
-        while self._waiting:
-            self._at_work, self._is_full = True, False
-            task = self._waiting.popleft()
-            if isinstance(task, Question):
-                await self._answer(task)
-            elif isinstance(task, Clear):
+        for preference in PREFERENCES:
+            kept = await load_preference(self._services.store, self._key, preference)
+            self._preferences.setdefault(preference, kept)  # one that was switched meanwhile is newer
+        while self._mailbox:
+            task = self._mailbox.take(together=self._wanted("busy") == "interrupt")
+            if isinstance(task, Clear):
                 await self._clear(task)
             else:
-                await self._switch(task)
+                await self._answer(task)
 
-    async def _answer(self, question: Question) -> None:
-        self._shown_at = question.place
+    async def _answer(self, questions: tuple[Question, ...]) -> None:
+        """Answer them as one: each was said, and the answer is a reply to the last."""
+        question = questions[-1]
+        self._asked, self._began, self._shown_at = questions, trio.current_time(), question.place
         self._services.buttons.forget(self._pressed_in)  # what could be continued is not the last answer any more
         button = self._issue_stop_button(question)
-        mode = parse_stream_mode(self._preferences["stream"]) or "auto"
+        mode = parse_stream_mode(self._wanted("stream")) or "auto"
         transport = self._services.screen.open_transport(question.place, mode=mode, button=button)
         tags = self._services.hide_tags
         self._turn = Turn(
             transport,
-            Coalescer(tags, reasoning=self._preferences["reasoning"] == "on"),
+            Coalescer(tags, reasoning=self._wanted("reasoning") == "on"),
             Transcript(tags),
             offer=partial(self._offer, question, transport),
             footer=self._footer,
             watch=self._services.sill.watch(self._key),
         )
-        asked = Message.of("user", question.text)
 
         async def ask(emit: Emit) -> None:
             async def approve(call: ToolCallPart) -> bool:
@@ -191,16 +201,22 @@ class Conversation:
 
             async with self._services.turns:
                 said = await self._services.store.load(self._key)
-                await self._services.agent.answer([*said, asked], emit, approve)
-
-        async def record(turn: Turn) -> None:
-            await self._record(turn, asked, question)
+                await self._services.agent.answer([*said, *_messages(questions)], emit, approve, self._steer)
 
         try:
-            await run_turn(self._turn, ask, record)
+            await run_turn(self._turn, ask, self._record)
         finally:
             self._turn = self._shown_at = None
+            self._asked = self._steered = ()
             self._services.buttons.revoke(button)
+
+    def _steer(self) -> list[Message]:
+        """Take in what who is being answered has said meanwhile; an answer that is being stopped takes nothing in."""
+        if self._wanted("busy") != "steer" or self._turn is None or self._turn.ending is not None:
+            return []
+        taken = self._mailbox.take_from(self._asked[-1].user_id)
+        self._steered += taken
+        return _messages(taken)
 
     def _issue_stop_button(self, question: Question) -> str:
         users = {question.user_id} | ({self._services.owner} if self._services.owner else set())
@@ -217,7 +233,7 @@ class Conversation:
 
         def press() -> None:
             transport.drop_keyboard()
-            self._post(Question(None, question.place, question.user_id, CONTINUE))
+            self._post(Question((), question.place, question.user_id, CONTINUE))
 
         button = Button(press, self._pressed_in, {question.user_id}, transport.shows_message)
         return (("▶ Continue", self._services.buttons.issue_lasting(button)),)
@@ -225,19 +241,19 @@ class Conversation:
     def _footer(self, tally: Tally) -> str:
         return render_footer(tally.spent(self._services.price)) if self._services.footer else ""
 
-    async def _record(self, turn: Turn, asked: Message, question: Question) -> None:
+    async def _record(self, turn: Turn) -> None:
         said = turn.transcript.finish(turn.ending or Ending.SHUTDOWN)
         await self._services.store.record(
             self._key,
-            [asked, *said],
-            finished=finished_by(question),
+            [*_messages(self._asked), *said],
+            finished=[update_id for each in (*self._asked, *self._steered) for update_id in each.update_ids],
             spent=turn.tally.spent(self._services.price),
-            user_id=question.user_id,
+            user_id=self._asked[-1].user_id,
         )
 
     async def _clear(self, task: Clear) -> None:
         try:
-            await self._services.store.clear(self._key, finished=[task.update_id])
+            await self._services.store.clear(self._key, finished=task.update_ids)
         except StartError as error:
             log.error("conversation.not_cleared", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
             notice = "⚠ Nothing is forgotten: the bot's database cannot be used now."
@@ -246,37 +262,13 @@ class Conversation:
             notice = "A new conversation. What was said is forgotten."
         self._services.screen.notify(task.place, FormattedText(notice))
 
-    async def _load(self, preference: Preference) -> str:
-        try:
-            return await self._services.store.get(_chat_of(self._key), preference) or ""
-        except StartError as error:
-            log.error("conversation.no_preferences", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
-            return ""
-
-    async def _switch(self, task: Switch) -> None:
-        chat = _chat_of(self._key)
-        try:
-            await self._services.store.put(chat, task.preference, task.value, finished=[task.update_id])
-        except StartError as error:
-            log.error("conversation.not_switched", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
-            notice = "⚠ Nothing is changed: the bot's database cannot be used now."
-        else:
-            self._preferences[task.preference] = task.value
-            notice = PREFERENCES[task.preference][task.value]
-        self._services.screen.notify(task.place, FormattedText(notice))
-
 
 CONTINUE = "Continue your answer exactly where it broke off, without repeating anything."
 """What the button of a broken answer asks."""
 
 
-def finished_by(task: Task) -> list[int]:
-    """The updates that need no more work when the task is done."""
-    return [] if task.update_id is None else [task.update_id]
-
-
-def _chat_of(key: ConversationKey) -> ConversationKey:
-    return ConversationKey(key.chat_id)
+def _messages(questions: Sequence[Question]) -> list[Message]:
+    return [Message.of("user", each.text) for each in questions]
 
 
 def dropped_line(count: int) -> str:

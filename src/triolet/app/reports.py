@@ -1,4 +1,4 @@
-"""What a chat's answers took: told at once, whatever is being answered meanwhile."""
+"""What a chat's answers took, and what is being done: told at once, whatever is being answered meanwhile."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import time
 
 import structlog
 
+from triolet.app.conversation import Services
+from triolet.app.preferences import load_preference
 from triolet.core.calls import Place
 from triolet.core.ports import Store
+from triolet.core.status import Status, render_status
 from triolet.core.text import FormattedText
 from triolet.core.usage import render_usage
 from triolet.errors import StartError
@@ -32,3 +35,16 @@ async def tell_usage(store: Store, screen: Screen, place: Place, update_id: int)
         log.error("report.impossible", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
         text = "⚠ Nobody knows: the bot's database cannot be used now."
     screen.notify(place, FormattedText(text))
+
+
+async def tell_status(services: Services, status: Status, place: Place, update_id: int) -> None:
+    """Tell it in the chat that asked for it, with what that chat has switched."""
+    switches = {
+        preference: await load_preference(services.store, place.key, preference) or configured
+        for preference, configured in services.preferences.items()
+    }
+    try:
+        await services.store.finish([update_id])
+    except StartError as error:
+        log.error("report.not_finished", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
+    services.screen.notify(place, FormattedText(render_status(status, model=services.model, switches=switches)))

@@ -8,24 +8,28 @@ from __future__ import annotations
 import structlog
 import trio
 
-from triolet.app.conversation import (
-    Clear,
-    Conversation,
-    Question,
-    Services,
-    Switch,
-    Task,
-    dropped_line,
-    finished_by,
-)
-from triolet.app.reports import tell_usage
+from triolet.app.conversation import Conversation, Services, dropped_line
+from triolet.app.preferences import Switch, Switches
+from triolet.app.reports import tell_status, tell_usage
 from triolet.core.buttons import Button
 from triolet.core.calls import Place
 from triolet.core.commands import PREFERENCES, Access, Command, parse_command, parse_switch
-from triolet.core.conversation import ConversationKey
+from triolet.core.conversation import ConversationKey, Ending
+from triolet.core.mailbox import Clear, Question, Task
 from triolet.core.ports import RawUpdate
+from triolet.core.status import Status
 from triolet.core.text import FormattedText
-from triolet.core.updates import BotIdentity, ButtonPressed, Ignored, Incoming, Moved, StopPressed, parse_update
+from triolet.core.updates import (
+    BotIdentity,
+    ButtonPressed,
+    Edited,
+    Ignored,
+    Incoming,
+    Moved,
+    Removed,
+    StopPressed,
+    parse_update,
+)
 
 log = structlog.get_logger()
 
@@ -36,6 +40,8 @@ Send me a message and I answer while I think: you see the text grow.
 /new   forget this conversation and begin another
 /stream auto, draft, edit or off: how answers grow in this chat
 /reasoning on or off: whether you see what the model thinks
+/busy queue, interrupt or steer: what you send while I answer waits, ends that answer, or goes into it
+/status  what I am doing, and how this chat is set
 /usage  what the answers here took, in tokens and money
 /help  this text"""
 
@@ -46,6 +52,8 @@ COMMANDS = {
     "new": "Forget this conversation and begin another",
     "stream": "How answers grow here: auto, draft, edit or off",
     "reasoning": "Whether you see what the model thinks: on or off",
+    "busy": "What a message does while I answer: queue, interrupt or steer",
+    "status": "What I am doing, and how this chat is set",
     "usage": "What the answers here took, in tokens and money",
     "help": "What I can do",
 }
@@ -67,6 +75,7 @@ class Supervisor:
         self._access = access
         self._bot = bot
         self._conversations: dict[ConversationKey, Conversation] = {}
+        self._switches = Switches(services.store, services.screen, self._tell_switch)
         self._strangers: set[int] = set()
         self._closing = False
 
@@ -90,6 +99,10 @@ class Supervisor:
         if isinstance(update, Incoming):
             self._note(update, is_new=is_new)
             return self._message(update)
+        if isinstance(update, Edited):
+            return self._edit(update.message, is_new=is_new)
+        if isinstance(update, Removed):
+            return [update.update_id, *self._leave(update.chat_id)]
         if isinstance(update, StopPressed):
             self._stop_pressed(update)
         if isinstance(update, ButtonPressed):
@@ -125,7 +138,17 @@ class Supervisor:
         if not message.text.strip():
             self._notify(place, "I can read text only, so far.")
             return [message.update_id]
-        return self._post(Question(message.update_id, place, message.user_id, message.text))
+        return self._post(_question_of(message))
+
+    def _edit(self, message: Incoming, *, is_new: bool) -> list[int]:
+        """A message has changed. What an earlier run has left of one that nobody waits for is a question itself."""
+        is_read = bool(message.text.strip()) and parse_command(message.text, self._bot) is None
+        if not (is_read and self._access.hears(message, is_command=False) and self._access.admits(message.user_id)):
+            return [message.update_id]
+        conversation, question = self._conversations.get(message.key), _question_of(message)
+        if conversation is not None and conversation.edit(question):
+            return []
+        return [message.update_id] if is_new else self._post(question)
 
     def _is_served(self, message: Incoming, *, is_command: bool) -> bool:
         if not self._access.hears(message, is_command=is_command):
@@ -163,13 +186,27 @@ class Supervisor:
             conversation.move(moved.to)
         self._services.buttons.move(moved.chat_id, moved.to)
 
+    def _leave(self, chat_id: int) -> list[int]:
+        """Nobody there can see anything any more; returns the update ids of what nobody waits for either."""
+        gone = self._conversations_in(chat_id)
+        dropped = [question for each in gone for question in each.stop(Ending.UNSEEN)[1]]
+        return [update_id for question in dropped for update_id in question.update_ids]
+
+    def _conversations_in(self, chat_id: int) -> list[Conversation]:
+        return [each for key, each in self._conversations.items() if key.chat_id == chat_id]
+
     def _command(self, command: Command, message: Incoming, place: Place) -> list[int]:
         if command.name == "stop":
             return [message.update_id, *self._stop(place)]
         if command.name == "new":
-            return [*self._stop(place, quiet=True), *self._post(Clear(message.update_id, place))]
+            return [*self._stop(place, quiet=True), *self._post(Clear((message.update_id,), place))]
         if command.name in PREFERENCES:
             return self._switch(command, message, place)
+        if command.name == "status":
+            conversation = self._find(place.key)
+            status = conversation.status if conversation is not None else Status()
+            self._nursery.start_soon(tell_status, self._services, status, place, message.update_id)
+            return []
         if command.name == "usage":
             services = self._services
             self._nursery.start_soon(tell_usage, services.store, services.screen, place, message.update_id)
@@ -184,10 +221,16 @@ class Supervisor:
     def _switch(self, command: Command, message: Incoming, place: Place) -> list[int]:
         switch = parse_switch(command.name, command.argument)
         if switch is not None:
-            return self._post(Switch(message.update_id, place, *switch))
+            self._switches.post(Switch(message.update_id, place, *switch))
+            self._nursery.start_soon(self._switches.carry_out_next)
+            return []
         values = next(values for name, values in PREFERENCES.items() if name == command.name)
         self._notify(place, f"Write /{command.name} and one of: {', '.join(values)}.")
         return [message.update_id]
+
+    def _tell_switch(self, switch: Switch) -> None:
+        for conversation in self._conversations_in(switch.place.key.chat_id):
+            conversation.prefer(switch.preference, switch.value)
 
     def _decide(self, command: Command, message: Incoming, place: Place) -> list[int]:
         conversation = self._find(place.key)
@@ -204,7 +247,7 @@ class Supervisor:
             self._notify(place, f"⏹ {dropped_line(len(dropped))}")
         elif not stopped and not quiet:
             self._notify(place, "There is nothing to stop.")
-        return [update_id for task in dropped for update_id in finished_by(task)]
+        return [update_id for question in dropped for update_id in question.update_ids]
 
     def _post(self, task: Task) -> list[int]:
         key = task.place.key
@@ -214,7 +257,7 @@ class Supervisor:
             conversation.post(task)
             self._nursery.start_soon(self._run, conversation)
             return []
-        return [] if conversation.post(task) else finished_by(task)
+        return [] if conversation.post(task) else list(task.update_ids)
 
     async def _run(self, conversation: Conversation) -> None:
         try:
@@ -229,3 +272,7 @@ class Supervisor:
 
 def _place_of(message: Incoming) -> Place:
     return Place(message.key, message.private, message.message_id, forum=message.forum)
+
+
+def _question_of(message: Incoming) -> Question:
+    return Question((message.update_id,), _place_of(message), message.user_id, message.text, message.message_id)

@@ -5,9 +5,10 @@
                                                                     Latest: one slot + wake-up
                                           transport task  <-- take_frame, synchronous --+
 
-All three live in one nursery in one cancel scope. A stop, a new conversation, a time-out, a shutdown: each cancels
-that scope, and nothing else. When the model has said all, the coalescer cancels the transport's own scope instead.
-What happens next is the same in every case: the commit, the only part that is shielded, and for 2 seconds at most.
+All three live in one nursery in one cancel scope. A stop, a newer message, a new conversation, a time-out, a shutdown:
+each cancels that scope, and nothing else. When the model has said all, the coalescer cancels the transport's own scope
+instead. What happens next is the same in every case: the commit, the only part that is shielded, and for 2 seconds at
+most.
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ async def _commit(turn: Turn, record: Record) -> None:
     turn.end(Ending.SHUTDOWN)  # if nothing else was, it is the program
     ending = turn.ending or Ending.SHUTDOWN
     has_text = bool(turn.coalescer.text)
-    mark = mark_of(ending, turn.detail, answered=has_text or turn.coalescer.is_silent)
+    is_silent = turn.coalescer.is_silent and ending is not Ending.INTERRUPTED
+    mark = mark_of(ending, turn.detail, answered=has_text or is_silent)
     try:
         footer = turn.footer(turn.tally) if has_text else ""
         last_lines = "\n".join(filter(None, (mark, footer)))

@@ -145,6 +145,9 @@ class StreamingSettings:
     edit_interval: float = _key(1.0, "seconds between edits at best", checks.seconds)
     draft_interval: float = _key(0.2, "seconds between drafts at best; the budget widens it", checks.seconds)
     cursor: str = _key(" ▉", "what follows an answer that is still being written", checks.short)
+    busy: Literal["queue", "interrupt", "steer"] = _key(
+        "queue", "queue | interrupt | steer: what a message sent during an answer does"
+    )
     notify: Literal["final", "first"] = _key("final", "final | first: which message of a growing answer rings")
     hide_tags: tuple[str, ...] = _key(
         ("think", "thinking", "reasoning"), 'whose text never shows; any other pair: "[A]...[/A]"', checks.tags

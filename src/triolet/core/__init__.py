@@ -8,6 +8,7 @@ clock), absolute deadlines go out. The benches, from what comes in to what goes 
     history                        what of a conversation fits into a request
     breaker  seam  rounds          a model that fails, what is left of its answer, and what it said
     updates  commands  buttons     what people do: messages, commands, presses
+    mailbox  status                what they wait for
 
     coalescer  hidden  ending      an answer's text: what of it may be seen, and how it ends
     transcript  usage              what a turn leaves behind: its messages, and what they took

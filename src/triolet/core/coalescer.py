@@ -30,6 +30,7 @@ from triolet.core.events import (
     ReasoningDelta,
     RoundEnded,
     RoundStarted,
+    Steered,
     TextCompleted,
     TextDelta,
     ToolEnded,
@@ -42,6 +43,11 @@ from triolet.core.hidden import Hidden
 from triolet.core.text import is_blank
 
 _ENDINGS: dict[FinishReason, Ending] = {"length": Ending.LENGTH, "content_filter": Ending.FILTERED}
+
+READ = "↪ I have read what you wrote"
+"""The note of an answer that goes on with what who asked has said meanwhile."""
+
+_RUNS = "⏳ "
 
 TOOLS_SHOWN = 16
 """A status line tells of so many tools, the newest ones: an answer may use more than there is room for."""
@@ -73,7 +79,7 @@ Segment: TypeAlias = str | Reasoning | Prompt
 class Frame:
     """The answer as it stands: whole segments ``before``, and the live one, ``text`` or ``reasoning``.
 
-    ``status`` is the line that tells which tools run, and ``note`` what went wrong, for as long as that is news;
+    ``status`` is the line that tells which tools run, and ``note`` what happened besides, for as long as it is news;
     ``revision`` grows with every change that can be seen.
     """
 
@@ -146,6 +152,7 @@ class Coalescer:
         self._of_round = ""
         self._tools: dict[str, str] = {}
         self._note = ""
+        self._read = ""
         self._revision = 0
         self.finished: Finished | None = None
 
@@ -180,6 +187,9 @@ class Coalescer:
             self._begin_round(event.note)
         elif isinstance(event, RoundEnded):
             self._end_round()
+        elif isinstance(event, Steered):
+            self._read = READ
+            self._revision += 1
         elif isinstance(event, ToolStarted | ToolEnded):
             self._follow_tool(event)
         elif isinstance(event, ApprovalAsked | ApprovalEnded):
@@ -189,8 +199,12 @@ class Coalescer:
 
     def _feed(self, delta: str) -> None:
         if self._text.feed(delta):
-            self._revision += 1
-            self._note = ""
+            self._change()
+
+    def _change(self) -> None:
+        """There is more to see than the notes."""
+        self._revision += 1
+        self._note = self._read = ""
 
     def _complete(self, whole: str) -> None:
         """The text of the round is this: the live segment is what of it comes after the earlier ones."""
@@ -200,16 +214,14 @@ class Coalescer:
             live = self._text.whole.removeprefix(self._of_round)
             self._text = _Text(self._hide_tags)
             self._text.feed(live)
-        self._revision += 1
-        self._note = ""
+        self._change()
 
     def _think(self, text: str) -> None:
         if self._wants_reasoning:
             self._of_round += self._text.whole
             self._end_text()
             self._reasoning += text
-            self._revision += 1
-            self._note = ""
+            self._change()
 
     def _begin_round(self, note: str) -> None:
         self.finished = None
@@ -219,8 +231,8 @@ class Coalescer:
         self._note = note
 
     def _end_round(self) -> None:
-        self._revision += bool(self._note)
-        self._note = ""
+        self._revision += bool(self._note or self._read)
+        self._note = self._read = ""
         self._end_reasoning()
         self._end_text()
         self._of_round = ""
@@ -241,7 +253,7 @@ class Coalescer:
     def _follow_tool(self, event: ToolStarted | ToolEnded) -> None:
         if isinstance(event, ToolStarted):
             self._end_round()
-            self._tools[event.call_id] = f"⏳ {event.name}"
+            self._tools[event.call_id] = f"{_RUNS}{event.name}"
             self._revision += 1
         elif event.call_id in self._tools:
             done = "✗" if event.result is not None and event.result.is_error else "✓"
@@ -269,11 +281,19 @@ class Coalescer:
         tools = list(self._tools.values())
         return " · ".join((["…"] if len(tools) > TOOLS_SHOWN else []) + tools[-TOOLS_SHOWN:])
 
+    @property
+    def awaits(self) -> str:
+        """What the answer waits for, for people: a person, or tools; empty for the model."""
+        if any(isinstance(each, Prompt) and each.verdict is None for each in self._before):
+            return "permission to use a tool"
+        return ", ".join(line.removeprefix(_RUNS) for line in self._tools.values() if line.startswith(_RUNS))
+
     def take_frame(self) -> Frame:
         shown = self._text.shown
         if self._last_text.startswith(shown.strip()):
             shown = ""  # so far it only repeats what is said already
-        return Frame(shown, self._revision, self._before, self._status, self._reasoning, self._note)
+        note = " · ".join(filter(None, (self._read, self._note)))
+        return Frame(shown, self._revision, self._before, self._status, self._reasoning, note)
 
     def finish(self) -> Frame:
         """The answer, if it has ended."""

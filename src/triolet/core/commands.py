@@ -46,7 +46,10 @@ def parse_stream_mode(text: str) -> StreamMode | None:
     return next((mode for mode in get_args(StreamMode) if mode == text.strip().lower()), None)
 
 
-Preference: TypeAlias = Literal["stream", "reasoning"]
+BusyMode: TypeAlias = Literal["queue", "interrupt", "steer"]
+"""What a message does while its person's last one is being answered: it waits, ends that answer, or goes into it."""
+
+Preference: TypeAlias = Literal["stream", "reasoning", "busy"]
 """What a chat, with all its topics, may want otherwise; it is switched by the command of that name."""
 
 PREFERENCES: dict[Preference, dict[str, str]] = {
@@ -60,8 +63,16 @@ PREFERENCES: dict[Preference, dict[str, str]] = {
         "on": "What the model thinks is shown, in a quotation that you can open.",
         "off": "What the model thinks is not shown.",
     },
+    "busy": {
+        "queue": "What you send while I answer waits for its turn.",
+        "interrupt": "What you send while I answer you ends that answer, and gets its own.",
+        "steer": "What you send while I answer you goes into that answer once its tools have run, or else is next.",
+    },
 }
 """The values of each, and what a chat is told when it has switched to it."""
+
+UNSWITCHED: dict[Preference, str] = {"stream": "auto", "reasoning": "off", "busy": "queue"}
+"""What counts where a chat has switched nothing, if nothing else is configured."""
 
 
 def parse_switch(name: str, argument: str) -> tuple[Preference, str] | None:

@@ -29,6 +29,8 @@ class Ending(enum.Enum):
     FILTERED = "filtered"
     """The provider withheld the rest."""
     STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    """Who asked has said something else meanwhile, which is answered instead."""
     FAILED = "failed"
     SHUTDOWN = "shutdown"
     """The bot ended before the answer did."""

@@ -11,6 +11,7 @@ _MARKS = {
     Ending.LENGTH: "✂ cut off: the answer reached its longest",
     Ending.FILTERED: "✂ cut off: the provider withholds the rest",
     Ending.STOPPED: "⏹ stopped",
+    Ending.INTERRUPTED: "⏹ interrupted",
     Ending.FAILED: "⚠ broken off",
     Ending.SHUTDOWN: "⏸ interrupted: the bot is restarting",
 }
@@ -18,7 +19,15 @@ _MARKS = {
 NO_ANSWER = "The model gave no answer."
 
 
+EDITED = "the question was edited"
+
+
 def mark_of(ending: Ending, detail: str = "", *, answered: bool) -> str:
-    """The mark of a turn that ended so; ``detail`` is added to it. Without any answer there is always one."""
+    """The mark of a turn that ended so; ``detail`` is added to it.
+
+    Without any answer there is always one, but where another answer comes instead.
+    """
+    if ending is Ending.INTERRUPTED and not answered:
+        return ""
     mark = " · ".join(part for part in (_MARKS.get(ending, ""), detail.strip()) if part)
     return mark if mark or answered else NO_ANSWER

@@ -140,6 +140,13 @@ class ToolEnded:
     result: ToolResultPart | None = None
 
 
+@attrs.frozen
+class Steered:
+    """Who asked has said more meanwhile, and the next round is asked with it, behind what the tools gave."""
+
+    messages: tuple[Message, ...]
+
+
 Verdict: TypeAlias = Literal["allowed", "denied", "unanswered"]
 
 
@@ -161,6 +168,8 @@ class ApprovalEnded:
     verdict: Verdict
 
 
-TurnEvent: TypeAlias = StreamEvent | RoundStarted | RoundEnded | ToolStarted | ToolEnded | ApprovalAsked | ApprovalEnded
+TurnEvent: TypeAlias = (
+    StreamEvent | RoundStarted | RoundEnded | ToolStarted | ToolEnded | Steered | ApprovalAsked | ApprovalEnded
+)
 
 TurnBatch: TypeAlias = tuple[TurnEvent, ...]

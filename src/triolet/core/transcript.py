@@ -1,4 +1,4 @@
-"""What a turn adds to the history: every round with its calls and their results, and the answer.
+"""What a turn adds to the history: every round with its calls and their results, what was said between, the answer.
 
 It listens to the same events as the coalescer, so what is stored is what was to be seen. A history is fit to be sent
 again whenever the turn ends: every call has a result, if only one that says that it did nothing, or that nobody knows.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from triolet.core.conversation import Ending, Message, TextPart, ToolCallPart, ToolResultPart
-from triolet.core.events import RoundEnded, RoundStarted, ToolEnded, ToolStarted, TurnBatch, TurnEvent
+from triolet.core.events import RoundEnded, RoundStarted, Steered, ToolEnded, ToolStarted, TurnBatch, TurnEvent
 from triolet.core.rounds import Round
 
 NOT_RUN = "The answer was interrupted before this ran: it did nothing."
@@ -38,6 +38,9 @@ class Transcript:
             self._close_round()
             self._rounds.append(event.message)
             self._round = Round(self._hide_tags)
+        elif isinstance(event, Steered):
+            self._close_round()
+            self._rounds += event.messages
         elif isinstance(event, ToolStarted):
             self._started.add(event.call_id)
         elif isinstance(event, ToolEnded):

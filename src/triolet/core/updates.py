@@ -1,7 +1,7 @@
 """Updates of the Bot API, as the conversation understands them.
 
-Sources: https://core.telegram.org/bots/api#update, #callbackquery and #messagegenerationstopped. What is malformed or
-of no use becomes `Ignored` with the reason: an update must never stop the poller.
+Sources: https://core.telegram.org/bots/api#update, #callbackquery, #chatmemberupdated and #messagegenerationstopped.
+What is malformed or of no use becomes `Ignored` with the reason: an update must never stop the poller.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from triolet.core.conversation import GENERAL, ConversationKey
 from triolet.core.ports import RawUpdate
 from triolet.core.text import utf16_slice
 
-ALLOWED_UPDATES = ("message", "callback_query", "stopped_message_generation")
+ALLOWED_UPDATES = ("message", "edited_message", "callback_query", "stopped_message_generation", "my_chat_member")
 """What getUpdates asks for: exactly what `parse_update` understands."""
 
 
@@ -42,6 +42,14 @@ class Incoming:
     addressed: bool
     text: str
     forum: bool = False
+
+
+@attrs.frozen
+class Edited:
+    """``message`` is a message for the bot as it is now; Telegram tells of it whatever has changed, text or not."""
+
+    update_id: int
+    message: Incoming
 
 
 @attrs.frozen
@@ -75,12 +83,20 @@ class Moved:
 
 
 @attrs.frozen
+class Removed:
+    """The bot can say nothing there any more: it was blocked, or is no member."""
+
+    update_id: int
+    chat_id: int
+
+
+@attrs.frozen
 class Ignored:
     update_id: int
     why: str
 
 
-Update: TypeAlias = Incoming | StopPressed | ButtonPressed | Moved | Ignored
+Update: TypeAlias = Incoming | Edited | StopPressed | ButtonPressed | Moved | Removed | Ignored
 
 
 _Id: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -143,10 +159,21 @@ class _Query(msgspec.Struct):
     data: str = ""
 
 
+class _Member(msgspec.Struct):
+    status: str
+
+
+class _Membership(msgspec.Struct):
+    chat: _Chat
+    new_chat_member: _Member
+
+
 class _Update(msgspec.Struct):
     message: _Message | None = None
+    edited_message: _Message | None = None
     callback_query: _Query | None = None
     stopped_message_generation: _Stopped | None = None
+    my_chat_member: _Membership | None = None
 
 
 def parse_update(raw: RawUpdate, bot: BotIdentity) -> Update:
@@ -156,6 +183,10 @@ def parse_update(raw: RawUpdate, bot: BotIdentity) -> Update:
         update = msgspec.convert(raw, _Update)
         if update.message is not None:
             return _message(update_id, update.message, bot, says=bool(_CONTENT & raw["message"].keys()))
+        if update.edited_message is not None:
+            return _edited(update_id, update.edited_message, bot)
+        if update.my_chat_member is not None:
+            return _membership(update_id, update.my_chat_member)
         if update.callback_query is not None:
             return _pressed(update_id, update.callback_query)
         if update.stopped_message_generation is not None:
@@ -194,6 +225,17 @@ def _message(update_id: int, message: _Message, bot: BotIdentity, *, says: bool)
         text=_without_mention(message, bot),
         forum=message.chat.is_forum,
     )
+
+
+def _edited(update_id: int, message: _Message, bot: BotIdentity) -> Update:
+    edited = _message(update_id, message, bot, says=True)
+    return Edited(update_id, edited) if isinstance(edited, Incoming) else edited
+
+
+def _membership(update_id: int, membership: _Membership) -> Update:
+    if membership.new_chat_member.status in {"kicked", "left"}:
+        return Removed(update_id, membership.chat.id)
+    return Ignored(update_id, "the bot is a member")
 
 
 def _key(chat: _Chat, thread_id: int | None, *, is_topic: bool) -> ConversationKey:

@@ -1,0 +1,117 @@
+"""A conversation's mailbox: what its people want, in the order in which they said so.
+
+Rules:
+
+1. Nothing is taken ahead of what came before it; only a question that was edited while it was being answered goes
+   first.
+2. Questions are taken one at a time, or, where they are wanted together, with all of the same person directly behind.
+3. An edit changes a question where it waits, and from then on the question stands for the edit's update, too.
+4. Only questions are dropped, and only they are counted: what is to be forgotten will be, whatever else is wanted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeAlias
+
+import attrs
+
+from triolet.core.calls import Place
+
+
+@attrs.frozen
+class Question:
+    """What a person wants answered; ``update_ids`` are what needs no more work when it is.
+
+    ``message_id`` is that of the message that asks it; a button asks without one.
+    """
+
+    update_ids: tuple[int, ...]
+    place: Place
+    user_id: int
+    text: str
+    message_id: int | None = None
+
+    def is_edited_by(self, other: Question) -> bool:
+        """Whether both are the same message; ids are those of the chat where it was written, wherever that is now."""
+        if self.message_id is None or self.user_id != other.user_id:
+            return False
+        return (self.place.lane, self.message_id) == (other.place.lane, other.message_id)
+
+
+@attrs.frozen
+class Clear:
+    """What a person wants forgotten: everything so far."""
+
+    update_ids: tuple[int, ...]
+    place: Place
+
+
+Task: TypeAlias = Question | Clear
+
+
+class Mailbox:
+    """``limit`` is how many questions may wait; what is posted first does not wait, even if nobody has taken it yet."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._tasks: deque[Task] = deque()
+        self._at_work = False
+        self.refused = 0
+        """How many questions found no room since there was some."""
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    @property
+    def questions(self) -> list[Question]:
+        """Those that wait."""
+        return [task for task in self._tasks if isinstance(task, Question)]
+
+    def post(self, task: Task) -> bool:
+        """Take the task in, behind all others; False for a question if too many wait already."""
+        if isinstance(task, Question) and len(self.questions) + self._at_work > self._limit:
+            self.refused += 1
+            return False
+        self._tasks.append(task)
+        return True
+
+    def post_first(self, question: Question) -> None:
+        """Take it in ahead of all others, however many wait."""
+        self._tasks.appendleft(question)
+
+    def take(self, *, together: bool) -> Clear | tuple[Question, ...]:
+        """What comes next; ``together`` with a question go those that its person asked right behind it."""
+        self._at_work, self.refused = True, 0
+        task = self._tasks.popleft()
+        if isinstance(task, Clear):
+            return task
+        return (task, *(self.take_from(task.user_id) if together else ()))
+
+    def take_from(self, user_id: int) -> tuple[Question, ...]:
+        """That person's questions, as many as come before anything else."""
+        taken: list[Question] = []
+        while self._tasks and isinstance(first := self._tasks[0], Question) and first.user_id == user_id:
+            taken.append(first)
+            self._tasks.popleft()
+        self.refused = 0 if taken else self.refused
+        return tuple(taken)
+
+    def edit(self, edited: Question) -> bool:
+        """Whether the message waits; it has the new text then."""
+        for number, task in enumerate(self._tasks):
+            if isinstance(task, Question) and task.is_edited_by(edited):
+                update_ids = (*task.update_ids, *edited.update_ids)
+                self._tasks[number] = attrs.evolve(task, text=edited.text, update_ids=update_ids)
+                return True
+        return False
+
+    def drop(self) -> list[Question]:
+        """Let no question wait any more; returns those that did."""
+        dropped, self.refused = self.questions, 0
+        self._tasks = deque(task for task in self._tasks if isinstance(task, Clear))
+        return dropped
+
+    def close(self) -> None:
+        """Nothing waits any more, and nobody is told."""
+        self._tasks.clear()

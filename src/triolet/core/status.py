@@ -1,0 +1,40 @@
+"""What ``/status`` tells: what is being done, what waits, and how the chat has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from triolet.core.commands import Preference
+
+
+@attrs.frozen
+class Status:
+    """What a conversation is at: how many ``seconds`` an answer has been written for, None if none is.
+
+    ``awaits`` is what that one waits for, if it is not the model; ``waiting`` is how many questions do.
+    """
+
+    seconds: float | None = None
+    awaits: str = ""
+    waiting: int = 0
+
+
+def render_status(status: Status, *, model: str, switches: Mapping[Preference, str]) -> str:
+    """A few lines; ``switches`` are those of the chat with their values."""
+    return "\n".join(
+        [
+            _work(status),
+            f"Messages that wait: {status.waiting}",
+            f"Model: {model}",
+            " · ".join(f"/{name} {value}" for name, value in switches.items()),
+        ]
+    )
+
+
+def _work(status: Status) -> str:
+    if status.seconds is None:
+        return "I am writing no answer."
+    awaits = f", and wait for {status.awaits}" if status.awaits else ""
+    return f"I have been writing an answer for {status.seconds:.0f} s{awaits}."
