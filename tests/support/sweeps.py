@@ -7,6 +7,7 @@ afterwards. The model, Telegram and the disk all take virtual time to answer, so
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 import time
@@ -37,6 +38,7 @@ from triolet.app.model import GO_ON
 from triolet.app.supervisor import Supervisor
 from triolet.app.turn import Turn
 from triolet.config import McpSettings, ModelSettings, Secret, StoreSettings, StreamingSettings
+from triolet.core.commands import BusyMode
 from triolet.core.conversation import ConversationKey, Ending, Message
 from triolet.core.ports import Provider, Tool
 from triolet.emulator import Fault, Flood, Limits, Refuse, ServerError, TelegramServer, open_telegram_server
@@ -63,6 +65,7 @@ QUIET = 150.0
 
 WORDS = ("Everything ", "said ", "here ", "is seen ", "once.")
 ANSWER = "".join(WORDS)
+ASIDE = "By the way, be short."
 MARK = re.compile(r"(?:\n\n|\A)(?:⏹|⏸|⚠|✂)[^\n]*\Z")
 COPY = re.compile(r"(?:\n\n|\A)↻ [^\n]*\Z")
 """What stands under a message that may be there twice, since nobody knows."""
@@ -147,7 +150,6 @@ class Play:
     answers: Answers = lambda body: speak(*WORDS)
     expected: str = ANSWER
     chats: tuple[int, ...] = (ADA,)
-    streaming: StreamingSettings = attrs.Factory(StreamingSettings)
     tools: Mapping[str, float] = attrs.Factory(dict)
     """How many seconds each takes."""
     faults: tuple[Fault, ...] = ()
@@ -170,6 +172,7 @@ class World:
     """``at_rest`` are the bot's tasks when it has nothing to do."""
 
     play: Play
+    busy: BusyMode
     folder: Path
     model: ModelServer
     server: TelegramServer
@@ -180,6 +183,7 @@ class World:
     at_rest: Counter[str] = attrs.Factory(Counter)
     transports: list[Any] = attrs.Factory(list)
     wires: list[Any] = attrs.Factory(list)
+    struck_at: float = math.inf
     running_tools: Counter[str] = attrs.Factory(Counter)
     supervisor: Supervisor = attrs.field(init=False)
     disk: Disk = attrs.field(init=False)
@@ -196,7 +200,7 @@ class World:
 
     async def _serve(self, task_status: trio.TaskStatus[Any]) -> None:
         settings = attrs.evolve(
-            scene_settings(streaming=self.play.streaming, allow=CHATS),
+            scene_settings(streaming=StreamingSettings(busy=self.busy), allow=CHATS),
             store=StoreSettings(path=self.folder / "bot.db"),
             mcp=(McpSettings("wire", url="http://mcp.test/mcp", allow=("*",), trusted=("*",)),) * self.play.mcp,
         )
@@ -312,7 +316,7 @@ def _reached(world: World) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_world(play: Play) -> AsyncIterator[World]:
+async def open_world(play: Play, busy: BusyMode) -> AsyncIterator[World]:
     telegram = open_telegram(Limits())
     telegram.latency = LATENCY
     for chat in MORE:
@@ -327,7 +331,7 @@ async def open_world(play: Play) -> AsyncIterator[World]:
         ):
             model.connect_delay = 0.01
             model.script = play.answers
-            world = World(play, Path(folder), model, server, provider, McpWire(servers), nursery, log)
+            world = World(play, busy, Path(folder), model, server, provider, McpWire(servers), nursery, log)
             with _reached(world):
                 await world.start_bot()
                 for fault in play.faults:
@@ -440,6 +444,7 @@ class Strike:
     check: Callable[[World], Awaitable[None]]
     mend: Callable[[World], object] = lambda world: None
     tolerated: Collection[str] = ()
+    busy: BusyMode = "queue"
     leaves_previews: bool = False
     """What was growing on the screen may stay as it is."""
     at_delivery: bool = False
@@ -448,9 +453,10 @@ class Strike:
 
 async def play_on(trial: Trial, play: Play, strike: Strike) -> None:
     """A whole run: the play with the strike, a long silence, and another question."""
-    async with open_world(play) as world:
+    async with open_world(play, strike.busy) as world:
 
         def act() -> None:
+            world.struck_at = trio.current_time()
             trial.hit = strike.act(world)
 
         def watched(task: Task) -> bool:
@@ -566,6 +572,74 @@ async def check_both(world: World) -> None:
         await check_history(world, chat)
 
 
+async def check_newest(world: World) -> None:
+    """Both questions are known, once; the newer one has a whole answer, the older one none that came later."""
+    whole = squeezed(world.play.expected)
+    for chat in world.play.chats:
+        history = await world.history(chat)
+        assert [each.text for each in history if each.role == "user"] == ["Hello", "And now?"]
+        assert answers_in(history)[-1].ending is Ending.COMPLETE
+        assert unmarked(shown(world, chat)).endswith(whole)
+        assert whole.startswith(unmarked(shown(world, chat)).removesuffix(whole))
+        await check_history(world, chat)
+
+
+async def check_steered(world: World) -> None:
+    """The message is part of the answer that ran, or has one of its own."""
+    whole = squeezed(world.play.expected)
+    for chat in world.play.chats:
+        history = await world.history(chat)
+        assert [each.text for each in history if each.role == "user"] == ["Hello", ASIDE]
+        assert answers_in(history)[-1].ending is Ending.COMPLETE
+        was_steered = history[[each.text for each in history].index(ASIDE) - 1].role == "tool"
+        assert unmarked(shown(world, chat)) == whole * (1 if was_steered else 2)
+        await check_history(world, chat)
+
+
+def edit_question(world: World) -> None:
+    for chat in world.play.chats:
+        asked = next(each for each in world.server.screen(chat).messages if not each.from_bot)
+        world.dispatch(world.server.telegram.user_edits, chat, asked.id, addressed("Hello there", chat))
+
+
+async def check_edited(world: World) -> None:
+    """The newest text has a whole answer, unless the older one had it already."""
+    whole = squeezed(world.play.expected)
+    for chat in world.play.chats:
+        history = await world.history(chat)
+        asked = [each.text for each in history if each.role == "user"]
+        assert asked in (["Hello there"], ["Hello", "Hello there"], ["Hello"])
+        assert answers_in(history)[-1].ending is Ending.COMPLETE
+        assert unmarked(shown(world, chat)).endswith(whole)
+        assert whole.startswith(unmarked(shown(world, chat)).removesuffix(whole))
+        await check_history(world, chat)
+
+
+def leave(world: World) -> None:
+    """Everybody blocks the bot, or throws it out."""
+    telegram = world.server.telegram
+    for chat in world.play.chats:
+        if chat == GROUP:
+            world.dispatch(telegram.group_removes_bot, chat, user_id=ADA)
+        else:
+            world.dispatch(telegram.user_blocks_bot, chat)
+
+
+async def check_left(world: World) -> None:
+    """What was said is stored, and nothing is asked or sent any more; afterwards everybody comes back."""
+    gone_at = world.struck_at
+    for chat in world.play.chats:
+        for answer in answers_in(await world.history(chat)):
+            assert squeezed(world.play.expected).startswith(squeezed(answer.text)) or world.play.answers is with_tools
+        refused = [call for call in world.scene.calls(chat_id=chat) if call.received > gone_at + 0.1]
+        assert len(refused) <= 1, "what was on its way, and nothing after it"
+        telegram = world.server.telegram
+        if chat == GROUP:
+            world.dispatch(telegram.group_adds_bot, chat, user_id=ADA)
+        else:
+            world.dispatch(telegram.user_unblocks_bot, chat)
+
+
 def cut_wires(world: World) -> bool:
     """Every connection to Telegram breaks."""
     for wire in world.wires:
@@ -634,6 +708,10 @@ STRIKES: Mapping[str, Strike] = {
     "new": Strike(on_work(lambda world: everybody_says(world, "/new")), check_forgotten),
     "cancel": Strike(on_work(cancel), check_beginning),
     "message": Strike(on_work(lambda world: everybody_says(world, "And now?")), check_both),
+    "interrupt": Strike(on_work(lambda world: everybody_says(world, "And now?")), check_newest, busy="interrupt"),
+    "steer": Strike(on_work(lambda world: everybody_says(world, ASIDE)), check_steered, busy="steer"),
+    "edit": Strike(on_work(edit_question), check_edited),
+    "block": Strike(on_work(leave), check_left, leaves_previews=True, tolerated={"outbox.undelivered"}),
     "broken Telegram": Strike(cut_wires, check_whole, at_delivery=True),
     "Telegram 500": Strike(fail_once, check_whole, at_delivery=True),
     "broken model": Strike(on_work(break_model), check_whole),
@@ -668,8 +746,12 @@ def with_search(body: Any) -> list[Step]:
 
 
 def with_tools(body: Any, *names: str) -> list[Step]:
-    asked = max(n for n, each in enumerate(body["messages"]) if each["role"] == "user" and each["content"] != GO_ON)
-    if any(each["role"] == "tool" for each in body["messages"][asked:]):
+    messages = body["messages"]
+    asides = {GO_ON, ASIDE}
+    asked = max(n for n, each in enumerate(messages) if each["role"] == "user" and each["content"] not in asides)
+    if messages[-1]["content"] == ASIDE and messages[-2]["role"] != "tool":
+        asked = len(messages) - 1
+    if any(each["role"] == "tool" for each in messages[asked:]):
         return speak(*WORDS[:2])
     return call_tools(*(names or ("look", "count")), said="Let me see. ")
 
