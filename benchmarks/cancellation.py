@@ -9,11 +9,10 @@ that at which the socket is gone from its program. The moments:
     headers      it has read the request, and is silent     tool     a tool's HTTP request is not answered
 
 The floor (`stoppable`) has the same libraries, emulator and servers, and nothing to do but to poll and to cancel.
-Each of the two has an emulator, in this process, and servers in a process of their own (`silent_servers`); they take
-turns, and whoever waits has its model hushed. So many answers are live, each in a chat of its own, all in the same
-moment; the oldest is stopped, and another begins, which has its first CPU-heavy instants behind it when the next one
-is stopped, 10 to 40 ms later. The emulator limits nothing: the bot's own budget does, and the floor sends no more than
-two drafts.
+Each of the two has an emulator, in this process, and servers in a process of their own (`silent_servers`). They take
+turns; the model of whoever waits is hushed, so that 100 answers cost it a keep-alive now and then. Every answer is in
+a chat of its own, all are in the same moment; the oldest is stopped, another begins in its place, and 10 to 40 ms
+later the next one is stopped. The emulator limits nothing, but the bot keeps its budget; the floor sends two drafts.
 
 The goal: a p99 of 10 ms over the floor's at most, and a maximum of three times the floor's.
 
