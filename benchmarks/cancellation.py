@@ -132,7 +132,6 @@ class Rig:
         if moment == "connecting":
             await self.silence.tell(f"look {self.program.pid}")
         await self.silence.expect("reached")
-
         self.live.append(person)
         await self.wait_button(person)
         if moment == "flood":
@@ -207,6 +206,10 @@ class Cell:
     def figures(self) -> tuple[Figures, Figures]:
         """The floor's, and Triolet's."""
         return Figures.of(self.times["floor"]), Figures.of(self.times["triolet"])
+
+    def details(self) -> dict[str, object]:
+        floor, ours = self.figures()
+        return {"floor": attrs.asdict(floor), "triolet": attrs.asdict(ours)} | attrs.asdict(self)
 
     def row(self) -> str:
         floor, ours = self.figures()
@@ -332,7 +335,7 @@ def main() -> None:
     moments = [given.only] if given.only else get_args(Moment)
     cells = trio.run(measure_all, moments, sorted(given.live), given.stops)
     if given.json:
-        given.json.write_text(json.dumps([attrs.asdict(cell) for cell in cells], indent=2), encoding="utf-8")
+        given.json.write_text(json.dumps([cell.details() for cell in cells], indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,10 @@ class Servers:
         assert self.process.stdout is not None
         return self.process.stdout.readline().split()
 
+    def has_said_more(self) -> bool:
+        assert self.process.stdout is not None
+        return bool(select.select([self.process.stdout], [], [], 0.05)[0])
+
     def tell(self, command: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{command}\n")
@@ -132,7 +136,7 @@ def test_a_socket_that_cannot_connect_is_found_and_missed(servers: Servers) -> N
     for left, each in reversed(list(enumerate(sockets[::-1]))):  # the oldest first
         servers.tell("watch")
         assert servers.line() == ["watching"]
-        assert not select.select([servers.process.stdout], [], [], 0.05)[0]
+        assert not servers.has_said_more()
         before = time.monotonic()
         each.close()
         word, closed, count = servers.line()
