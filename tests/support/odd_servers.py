@@ -39,7 +39,11 @@ class OddServer:
         """A connection in memory."""
         client, server = memory_stream_pair()
         self.nursery.start_soon(self._serve, server)
-        await trio.lowlevel.checkpoint()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            await trio.aclose_forcefully(client)
+            raise
         return self.wrap(client)
 
     async def listen(self) -> int:
