@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import attrs
 import pytest
 import trio
@@ -11,6 +14,9 @@ from triolet.config import LimitSettings, StreamingSettings
 from triolet.core.conversation import Ending, Message
 from triolet.emulator import Delay, Fault, Flood
 from triolet.providers.scripted import Hang, Say
+from triolet.store import run_inline
+
+T = TypeVar("T")
 
 EDIT = StreamingSettings(transport="edit")
 STOPPED = "\n\n⏹ stopped"
@@ -56,6 +62,24 @@ async def test_stop_closes_the_stream_in_the_instant_it_arrives(autojump_clock: 
         await trio.sleep(0.0251)
         assert scene.provider.open_streams == 0
         assert len(scene.provider.requests) == 1
+
+
+@pytest.mark.case("I1", "I8")
+async def test_stop_button_waits_for_no_disk(autojump_clock: object) -> None:
+    """It is obeyed as it comes; that it came is kept in the disk's own time."""
+
+    async def slow_disk(job: Callable[[], T], /) -> T:
+        await trio.sleep(1.0)
+        return await run_inline(job)
+
+    async with open_scene(*tokens(100), Hang(), executor=slow_disk) as scene:
+        scene.server.say(ADA, "Hello")
+        await trio.sleep(12.0)
+        scene.server.press_stop(ADA)
+        await trio.sleep(0.0251)
+        assert scene.provider.open_streams == 0
+        [answer] = await scene.wait_answers()
+        assert answer.endswith(STOPPED)
 
 
 @pytest.mark.case("I3", "I8")

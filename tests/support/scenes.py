@@ -30,7 +30,7 @@ from triolet.config import (
     TelegramSettings,
     ToolSettings,
 )
-from triolet.core.ports import ModelRequest, Provider, Tool
+from triolet.core.ports import Executor, ModelRequest, Provider, Tool
 from triolet.emulator import Delay, EmulatedTelegram, JournalEntry, Limits, TelegramServer, open_telegram_server
 from triolet.observe.turns import Observer
 from triolet.providers.scripted import End, Pause, Say, Script, ScriptedProvider, Step, constant
@@ -196,10 +196,11 @@ async def open_scene(
     observers: Mapping[str, Observer] = MappingProxyType({}),
     string_draft_ids: bool = True,
     telegram: EmulatedTelegram | None = None,
+    executor: Executor = run_inline,
 ) -> AsyncIterator[Scene]:
     """The bot serves Ada and Bob in private, and both with a stranger in a group; afterwards it shuts down.
 
-    ``telegram`` is that of an earlier scene, whose bot has ended.
+    ``telegram`` is that of an earlier scene, whose bot has ended; ``executor`` is the store's.
     """
     telegram = telegram or open_telegram(limits or Limits(), string_draft_ids=string_draft_ids)
     telegram.latency = latency
@@ -209,7 +210,7 @@ async def open_scene(
         async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:
             serve = partial(
                 serve_bot,
-                executor=run_inline,
+                executor=executor,
                 connect=server.connect,
                 tools=tools,
                 observers=observers,

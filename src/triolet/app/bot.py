@@ -144,7 +144,7 @@ async def _serve(
         with polling:
             try:
                 await dispatch_all(await house.store.unfinished(), house.store, supervisor.recover)
-                await poll_updates(house.polls, house.store, supervisor.dispatch)
+                await poll_updates(house.polls, house.store, supervisor.dispatch, heed=supervisor.heed)
             except (Unauthorized, Conflict) as error:
                 problem = _start_error(error)
             except StartError as error:  # the store

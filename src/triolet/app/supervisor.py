@@ -84,6 +84,12 @@ class Supervisor:
         """Whether nothing is being answered, and nothing waits."""
         return not self._conversations
 
+    def heed(self, raw: RawUpdate) -> None:
+        """Obey a Stop button ahead of all else: it names its answer, and can stop no other, however often it comes."""
+        update = parse_update(raw, self._bot)
+        if isinstance(update, StopPressed):
+            self._stop_pressed(update)
+
     def dispatch(self, raw: RawUpdate) -> list[int]:
         """Take an update; returns the ids of updates that need no more work."""
         return self._dispatch(raw, is_new=True)

@@ -45,10 +45,17 @@ async def fetch_identity(api: BotApi) -> BotIdentity:
     return BotIdentity(me["id"], str(me.get("username", "")))
 
 
-async def poll_updates(api: BotApi, inbox: Inbox, dispatch: Callable[[RawUpdate], Iterable[int]]) -> None:
+async def poll_updates(
+    api: BotApi,
+    inbox: Inbox,
+    dispatch: Callable[[RawUpdate], Iterable[int]],
+    *,
+    heed: Callable[[RawUpdate], object] = lambda update: None,
+) -> None:
     """Poll until cancelled; each new update is stored, then given to ``dispatch``.
 
-    ``dispatch`` returns the ids of updates that need no more work.
+    ``dispatch`` returns the ids of updates that need no more work. ``heed`` has every update as soon as it comes, even
+    if it came before: what waits for no disk, and does no harm when it is done again.
 
     Raises:
         Unauthorized: the token was revoked.
@@ -64,6 +71,8 @@ async def poll_updates(api: BotApi, inbox: Inbox, dispatch: Callable[[RawUpdate]
             await _back_off(error, failures)
             continue
         failures = 0
+        for update in batch:
+            heed(update)
         if batch:
             await dispatch_all(await inbox.receive(batch), inbox, dispatch)
         if batch:
