@@ -24,7 +24,8 @@ import httpcore2
 import structlog
 import trio
 from mcp_wire import McpWire
-from model_server import KEY, ModelServer, Pause, Step, chunk, done, finish, open_model_server, refuse, reply
+from model_dialects import CHAT, MESSAGES, RESPONSES, Dialect
+from model_server import KEY, ModelServer, Pause, Step, Write, chunk, done, finish, open_model_server, refuse, reply
 from scenes import ADA, BOB, CURSOR, GROUP, LATENCY, Scene, open_telegram, scene_settings
 from trio.lowlevel import Task
 from trio.testing import memory_stream_pair
@@ -40,6 +41,7 @@ from triolet.app.turn import Turn
 from triolet.config import McpSettings, ModelSettings, Secret, StoreSettings, StreamingSettings
 from triolet.core.commands import BusyMode
 from triolet.core.conversation import ConversationKey, Ending, Message
+from triolet.core.events import TextDelta
 from triolet.core.ports import Provider, Tool
 from triolet.emulator import Fault, Flood, Limits, Refuse, ServerError, TelegramServer, open_telegram_server
 from triolet.net.network import open_transport
@@ -52,7 +54,7 @@ from triolet.tools import tool
 
 T = TypeVar("T")
 
-MODEL = ModelSettings(provider="openai-chat", name="test", base_url="http://model.test/v1", api_key=Secret(KEY))
+MODEL = ModelSettings(name="test", base_url="http://model.test", api_key=Secret(KEY))
 OURS = ("triolet.", "mcp.", "sweeps.World._serve")
 """How the names of the bot's tasks begin."""
 MODEL_ORIGIN = httpcore2.Origin(b"http", b"model.test", 80)
@@ -130,6 +132,13 @@ def speak(*texts: str, pause: float = 0.3) -> list[Step]:
     return [Pause(0.05), *reply(*texts, pause=pause)]
 
 
+def tell(dialect: Dialect, *texts: str) -> list[Step]:
+    """As `speak`, in any dialect."""
+    teller = dialect.teller()
+    said = [step for text in texts for step in (Pause(0.3), Write(teller.tell(TextDelta(text))))]
+    return [Pause(0.05), *said, Write(teller.end("stop"))]
+
+
 def call_tools(*names: str, said: str = "") -> list[Step]:
     """A round that wants these tools, without arguments."""
     calls = [
@@ -155,6 +164,7 @@ class Play:
     faults: tuple[Fault, ...] = ()
     first: tuple[Step, ...] = ()
     """What the first request gets, in the place of an answer."""
+    dialect: Dialect = CHAT
     mcp: bool = False
     """There is an MCP server, with the tool ``wire__search``."""
     only_committing: bool = False
@@ -315,6 +325,11 @@ def _reached(world: World) -> Iterator[None]:
         yield
 
 
+def _model_of(play: Play) -> ModelSettings:
+    settings: Any = {"provider": play.dialect.name, "base_url": MODEL.base_url + play.dialect.base}
+    return attrs.evolve(MODEL, **settings)
+
+
 @asynccontextmanager
 async def open_world(play: Play, busy: BusyMode) -> AsyncIterator[World]:
     telegram = open_telegram(Limits())
@@ -325,7 +340,7 @@ async def open_world(play: Play, busy: BusyMode) -> AsyncIterator[World]:
         async with (
             open_model_server() as model,
             open_telegram_server(telegram) as server,
-            open_provider(MODEL, connect=model.connect) as provider,
+            open_provider(_model_of(play), connect=model.connect) as provider,
             trio.open_nursery() as servers,
             trio.open_nursery() as nursery,
         ):
@@ -771,6 +786,8 @@ PLAYS: Mapping[str, Play] = {
         "Let me see. " + "".join(WORDS[:2]),
         tools={"look": 0.3, "count": 0.7},
     ),
+    "responses": Play(lambda body: tell(RESPONSES, *WORDS), dialect=RESPONSES),
+    "messages": Play(lambda body: tell(MESSAGES, *WORDS), dialect=MESSAGES),
     "retry": Play(first=(Pause(0.1), refuse(503, "overloaded"))),
     "flood": Play(faults=(Fault(method="sendMessageDraft", skip=2, action=Flood(8)),)),
     "mcp": Play(with_search, "Let me see. " + "".join(WORDS[:2]), mcp=True),
