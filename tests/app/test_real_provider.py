@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 from model_server import (
@@ -23,6 +24,7 @@ from model_server import (
     stream_error,
 )
 from scenes import ADA, Scene, open_scene, rest, scene_settings
+from trio.testing import memory_stream_pair
 
 from triolet.config import ModelSettings, Secret
 from triolet.providers import open_provider
@@ -73,6 +75,50 @@ async def test_stop_closes_the_models_connection_at_once(autojump_clock: object,
         await rest(300)
         assert len(scene.calls()) == count
         assert len(server.requests) == 1
+
+
+@attrs.define(eq=False)
+class Silence:
+    """A model's server that takes connections, or does not even do that, and says nothing; ``closed_at`` tells when."""
+
+    takes: bool
+    nursery: trio.Nursery
+    closed_at: list[float] = attrs.Factory(list)
+
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        if not self.takes:
+            try:
+                await trio.sleep_forever()
+            finally:
+                self.closed_at.append(trio.current_time())
+        client, server = memory_stream_pair()
+        self.nursery.start_soon(self._wait_closed, server)
+        return client
+
+    async def _wait_closed(self, stream: trio.abc.Stream) -> None:
+        while await stream.receive_some():
+            pass
+        self.closed_at.append(trio.current_time())
+
+
+@pytest.mark.case("I1", "I2")
+@pytest.mark.parametrize("takes", [False, True], ids=["connecting", "in TLS"])
+async def test_stop_ends_the_way_to_the_model_at_once(autojump_clock: object, takes: bool) -> None:
+    secure = attrs.evolve(MODEL, base_url="https://model.test/v1", connect_timeout=30.0)
+    async with trio.open_nursery() as nursery:
+        silence = Silence(takes, nursery)
+        async with (
+            open_provider(secure, connect=silence.connect) as provider,
+            open_scene(providers=[provider], settings=scene_settings()) as scene,
+        ):
+            scene.server.say(ADA, "Hello")
+            await trio.sleep(3.0)
+            stopped_at = trio.current_time()
+            scene.server.say(ADA, "/stop")
+            assert await scene.wait_answers() == ["⏹ stopped"]
+            assert silence.closed_at == [pytest.approx(stopped_at + 0.025)]
+            await rest(300)
+            assert len(silence.closed_at) == 1, "nobody tries again"
 
 
 async def test_history_goes_over_the_wire(autojump_clock: object) -> None:

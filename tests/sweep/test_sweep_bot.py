@@ -13,9 +13,10 @@ import os
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sweeps import PLAYS, STRIKES, label_of, play_on
+from sweeps import PLAYS, STRIKES, label_of, open_world, play_on
 
 from triolet.testing import Trial, replay, sweep
 
@@ -29,7 +30,10 @@ PARTS = {"provider", "coalescer", "transport", "outbox", "commit", "conversation
 CHEAP, DEAR = 25, 8
 """How many points are taken by default; five conversations take five times longer."""
 
-PAIRS = [(play, strike) for play in PLAYS for strike in STRIKES]
+SHARED = {"shutdown", "kill", "stop", "cancel", "interrupt"}
+"""What several conversations at once may take otherwise than each alone."""
+
+PAIRS = [(play, strike) for play in PLAYS for strike in STRIKES if len(PLAYS[play].chats) == 1 or strike in SHARED]
 
 
 def no_threads(*_: object, **__: object) -> None:
@@ -41,7 +45,7 @@ def all_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trio._threads.start_thread_soon", no_threads)
 
 
-@pytest.mark.case("RR18", "I1", "I3", "I8")
+@pytest.mark.case("RR18", "I1", "I3", "I4", "I6", "I8")
 @pytest.mark.parametrize(("play", "strike"), PAIRS, ids="-".join)
 def test_struck_anywhere_nothing_is_wrong(play: str, strike: str, request: pytest.FixtureRequest) -> None:
     async def scenario(trial: Trial) -> None:
@@ -62,7 +66,28 @@ def replay_command(play: str, strike: str) -> Any:
     return lambda point: f"SWEEP_REPLAY={point} pytest '{test}'"
 
 
-@pytest.mark.case("RR18", "RR19")
+@pytest.mark.case("RR19")
+@pytest.mark.parametrize("play", ["five", "tools"])
+def test_one_seed_is_one_call_log(play: str) -> None:
+    def calls_of(seed: int) -> list[tuple[object, ...]]:
+        journal: list[tuple[object, ...]] = []
+
+        async def scenario(trial: Trial) -> None:
+            async with open_world(PLAYS[play], "queue") as world:
+                world.begin()
+                await trio.sleep(30)
+            calls = world.server.telegram.journal
+            journal.extend((call.method, call.peer, call.received, call.params.get("text")) for call in calls)
+
+        Trial(seed).run(scenario)
+        return journal
+
+    logs = [calls_of(seed) for seed in range(5)]
+    assert [calls_of(seed) for seed in range(5)] == logs
+    assert len(logs[0]) > 10
+
+
+@pytest.mark.case("RR18")
 @settings(max_examples=EXAMPLES)
 @given(st.sampled_from(PAIRS), st.integers(0, 2**32), st.floats(0, 1, exclude_max=True))
 def test_any_schedule_struck_anywhere(pair: tuple[str, str], seed: int, where: float) -> None:
