@@ -21,6 +21,7 @@ down only, and rooms of one floor do not know each other::
     core/        THE WORKSHOP          every decision, as a pure machine: time comes in, commands go out
     errors.py    what may go wrong, one class for each reaction to it
 
+    testing/     THE PROVING GROUND    any Trio program, struck at every point; knows Trio and nobody else
     emulator/    THE GUEST HOUSE       a Bot API of its own; it asks nobody here, so it is a second opinion
 
 Begin with `app.turn`, the picture of the whole, then go down: what the turn does is decided in `core`, seen through

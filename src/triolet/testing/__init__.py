@@ -1,7 +1,12 @@
 """THE PROVING GROUND: what other Trio programs may use of our tests.
 
 `sweep` runs a scenario once for every point at which something could happen to it, and has it happen there: a cancel,
-an error, or whatever else. README.md in this folder is the documentation. Imports Trio and nothing else.
+an error, or whatever else. README.md in this folder is the documentation. The modules, from the whole to its parts::
+
+    sweeping     every point of every seed, and what came of it
+    trial        one run, its points, and the strike at one of them
+    scheduler    the order of tasks, made repeatable
+    tasks        which tasks are whose, and where they wait
 """
 
 from __future__ import annotations
