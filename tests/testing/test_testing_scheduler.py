@@ -17,10 +17,15 @@ def state() -> tuple[object, object, object]:
 
 def test_all_is_as_it_was_even_after_a_failure() -> None:
     before = state()
-    with pytest.raises(LookupError), seeded(7):
-        random.random()
-        assert state() != before
-        raise LookupError
+
+    def fail() -> None:
+        with seeded(7):
+            random.random()
+            assert state() != before
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
     assert state() == before
 
 
