@@ -75,9 +75,6 @@ BROAD: Final = {
     "app/turn.py:run_turn": "a mistake of ours ends one turn, visibly, and no other",
     "app/turn.py:_commit": "whatever fails in the store, the answer is delivered and the other chats go on",
     "observe/turns.py:_attend": "a failing observer is dropped, and breaks nothing",
-    "testing/sweeping.py:_failure": "whatever a scenario's checks raise is what a sweep collects",
-    "testing/trial.py:_reach_point": "a mistake in a strike would only be logged by Trio, so it is kept, and raised",
-    "testing/trial.py:run": "a note is added, and it goes on",
     "tools/mcp_session.py:open_session": "what a bad message may come to within the SDK ends that session, and no more",
     "tools/runner.py:_run": "a failing tool tells the model, and breaks nothing",
 }

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import math
+import os
 import random
+import re
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import memory_stream_pair
 
-from triolet.testing import NotRepeatableError, Trial, every_task, replay, sweep, waits_in
+from triolet.testing import NotRepeatableError, Trial, every_task, replay, sweep, task_name, waits_in
 from triolet.testing.sweeping import chosen
 
 Scenario = Callable[[Trial], Awaitable[None]]
@@ -97,27 +105,75 @@ def test_slot_that_is_taken_before_the_try_is_lost_by_a_cancel_that_waits() -> N
     assert failing_points(scenario_of(careful), seeds=range(3)) == []
 
 
-def test_swallowed_cancel_is_a_hang_that_tells_who_waits_where() -> None:
-    async def deaf() -> None:
+async def deaf_behind_a_shield() -> None:
+    try:
+        await trio.sleep_forever()
+    except trio.Cancelled:
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+
+async def deaf_to_cancels() -> None:
+    while True:
+        try:
+            await trio.sleep(1)
+        except (Exception, trio.Cancelled):  # noqa: BLE001, S112  # the mistake
+            continue
+
+
+async def busy_with_a_closed_stream() -> None:
+    stream, _ = memory_stream_pair()
+    await stream.aclose()
+    while True:
+        try:
+            await stream.receive_some()
+        except trio.ClosedResourceError:
+            continue
+
+
+async def beating() -> None:
+    with trio.CancelScope(shield=True):
         while True:
-            try:
-                await trio.sleep_forever()
-            except trio.Cancelled:
-                with trio.CancelScope(shield=True):
-                    await trio.sleep_forever()
+            await trio.sleep(1)
+
+
+def hanging(hang: Callable[[], Awaitable[None]]) -> str:
+    """What the failure of a sweep tells, in which a task never ends."""
 
     async def scenario(trial: Trial) -> None:
-        with trio.move_on_after(1), trial.cancels():
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(deaf)
-                await trio.sleep(0.5)
-                nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hang)
+            with trial.cancels():
+                await trio.sleep(1)
 
     with pytest.raises(ExceptionGroup) as hangs:
-        Trial().run(scenario, limit=10)
-    [note] = hangs.value.__notes__
-    assert note.startswith("After 10 virtual seconds:\n")
-    assert "deaf at test_testing_sweep.py:" in note
+        sweep(scenario, limit=10)
+    [error] = hangs.value.exceptions
+    return "\n".join(error.__notes__)
+
+
+@pytest.mark.parametrize(
+    "hang", [deaf_behind_a_shield, busy_with_a_closed_stream, beating], ids=lambda hang: hang.__name__
+)
+def test_run_that_hangs_ends_and_tells_who_waits_where(hang: Callable[[], Awaitable[None]]) -> None:
+    told = hanging(hang)
+    assert "seed 0: nothing was struck" in told
+    assert f"{hang.__name__} at " in told
+
+
+@pytest.mark.parametrize("hang", ["deaf_to_cancels", "busy_with_a_closed_stream"])
+def test_run_that_nothing_can_end_is_broken_off(hang: str) -> None:
+    """In a process of its own: what is broken off so leaves coroutines behind that complain of their end."""
+    program = f"import test_testing_sweep as tests; print(tests.hanging(tests.{hang}))"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert f"{hang} at " in ended.stdout
 
 
 def test_tasks_elsewhere_count_only_where_they_are_watched() -> None:
@@ -182,15 +238,29 @@ def test_scenario_that_is_never_the_same_is_refused() -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(odd if next(numbers) % 2 else even)
 
-    with pytest.raises(NotRepeatableError, match=r"'(odd|even)' and then at '(odd|even)'"):
+    with pytest.raises(ExceptionGroup) as refused:
         sweep(scenario)
+    [error] = refused.value.exceptions
+    assert isinstance(error, NotRepeatableError)
+    assert re.fullmatch(
+        r"0:\d was (odd|even) at .* and then (odd|even) at .*: this scenario is not the same.*", str(error)
+    )
 
 
 def test_scenario_without_a_point_is_refused() -> None:
     async def scenario(trial: Trial) -> None:
         await trio.sleep(1)
 
-    with pytest.raises(ValueError, match="no point"):
+    with pytest.raises(ValueError, match="enters no block"):
+        sweep(scenario)
+
+
+def test_block_in_which_nothing_waits_is_refused() -> None:
+    async def scenario(trial: Trial) -> None:
+        with trial.cancels(watch=lambda task: waits_in(task, "sceario")):
+            await trio.sleep(1)
+
+    with pytest.raises(ValueError, match="no task that is watched waits"):
         sweep(scenario)
 
 
@@ -209,8 +279,151 @@ def test_what_fails_without_a_strike_fails_at_once() -> None:
             await trio.sleep(1)
         raise LookupError
 
-    with pytest.raises(LookupError):
+    with pytest.raises(ExceptionGroup) as failed:
+        sweep(scenario, seeds=[5])
+    [error] = failed.value.exceptions
+    assert isinstance(error, LookupError)
+    assert error.__notes__ == ["seed 5: nothing was struck"]
+
+
+def test_failure_that_is_no_exception_is_collected_too() -> None:
+    """pytest.fail and pytest.raises raise such ones, and so does who keeps a Cancelled and raises it again."""
+
+    async def scenario(trial: Trial) -> None:
+        with trial.cancels():
+            await trio.sleep(1)
+        if trial.hit:
+            pytest.fail("it was cancelled")
+
+    with pytest.raises(BaseExceptionGroup) as failed:
         sweep(scenario)
+    assert [type(error) for error in failed.value.exceptions] == [pytest.fail.Exception] * 2
+    assert all("replay(scenario, " in error.__notes__[0] for error in failed.value.exceptions)
+
+
+@pytest.mark.parametrize("given", [KeyboardInterrupt, SystemExit])
+def test_person_who_wants_to_stop_is_heard(given: type[BaseException]) -> None:
+    async def scenario(trial: Trial) -> None:
+        raise given
+
+    with pytest.raises(given):
+        sweep(scenario)
+
+
+@pytest.mark.parametrize("where", ["watch", "label", "strike"])
+def test_mistake_of_whoever_looks_is_told(where: str) -> None:
+    """Trio would log it, and the sweep would go on without looking."""
+    steps = itertools.count()
+
+    def fail(task: object = None) -> Any:
+        if next(steps) > 2:
+            raise KeyError("nobody has that name")
+        return True
+
+    async def scenario(trial: Trial) -> None:
+        struck = trial.strikes(fail) if where == "strike" else trial.cancels(watch=fail if where == "watch" else None)
+        with struck:
+            for _ in range(5):
+                await trio.sleep(1)
+
+    with pytest.raises(ExceptionGroup) as failed:
+        sweep(scenario, label=fail if where == "label" else task_name)
+    assert {type(error) for error in failed.value.exceptions} == {KeyError}
+
+
+def test_async_function_cannot_strike() -> None:
+    async def scenario(trial: Trial) -> None:
+        stream, _ = memory_stream_pair()
+        with trial.strikes(stream.aclose):
+            await trio.sleep(1)
+
+    with pytest.raises(ExceptionGroup) as failed:
+        sweep(scenario)
+    assert {type(error) for error in failed.value.exceptions} == {TypeError}
+
+
+def test_hit_is_what_the_scope_of_the_struck_block_has_caught() -> None:
+    async def scenario(trial: Trial) -> None:
+        with trial.cancels():
+            await trio.sleep(1)
+        with trial.cancels() as scope:
+            await trio.sleep(1)
+            with trio.CancelScope(shield=True):
+                await trio.sleep(1)
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+
+    hits = [replay(scenario, f"0:{point}").hit for point in range(1, counting(scenario).points + 1)]
+    assert hits == [True] * len(hits)
+
+    async def shielded(trial: Trial) -> None:
+        with suppress(LookupError), trial.cancels(), trio.CancelScope(shield=True):
+            await trio.sleep(1)
+            raise LookupError
+
+    assert sweep(shielded).hits == {}
+
+
+def counting(scenario: Scenario) -> Trial:
+    counted = Trial()
+    counted.run(scenario)
+    return counted
+
+
+def test_error_that_a_wait_does_not_take_is_no_hit() -> None:
+    async def scenario(trial: Trial) -> None:
+        with trial.raises(OSError("broken")):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    assert sweep(scenario).hits == {}
+
+
+@pytest.mark.parametrize(
+    ("point", "error"), [("0:99", LookupError), ("0:0", LookupError), ("x", ValueError), ("0:x", ValueError)]
+)
+def test_point_that_there_is_not_is_told(point: str, error: type[Exception]) -> None:
+    async def scenario(trial: Trial) -> None:
+        with trial.cancels():
+            await trio.sleep(1)
+
+    with pytest.raises(error):
+        replay(scenario, point)
+
+
+@pytest.mark.parametrize("options", [{"seeds": ()}, {"most": 0}, {"failures": 0}, {"limit": math.inf}], ids=str)
+def test_sweep_of_nothing_is_refused(options: dict[str, Any]) -> None:
+    async def scenario(trial: Trial) -> None:
+        with trial.cancels():
+            await trio.sleep(1)
+
+    with pytest.raises(ValueError, match=r"1 at least|no seed|not infinite"):
+        sweep(scenario, **options)
+
+
+def test_trial_runs_once() -> None:
+    async def scenario(trial: Trial) -> None:
+        await trio.sleep(1)
+
+    trial = counting(scenario)
+    with pytest.raises(RuntimeError, match="once"):
+        trial.run(scenario)
+
+
+def test_failures_before_a_run_that_differs_are_kept() -> None:
+    """What a failed run leaves behind is the likeliest reason why the next one differs."""
+    left: list[int] = []
+
+    async def scenario(trial: Trial) -> None:
+        with trial.cancels():
+            for _ in range(3 + len(left)):
+                await trio.sleep(1)
+        if trial.hit:
+            left.append(1)
+            raise LookupError("the real mistake")
+
+    with pytest.raises(ExceptionGroup) as failed:
+        sweep(scenario)
+    assert isinstance(failed.value.exceptions[0], LookupError)
 
 
 def test_sweep_ends_after_so_many_failures() -> None:

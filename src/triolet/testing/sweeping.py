@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from triolet.testing.tasks import task_name
-from triolet.testing.trial import LIMIT, Label, Scenario, Trial
+from triolet.testing.trial import LIMIT, Kept, Label, Scenario, Trial
 
 
 class NotRepeatableError(AssertionError):
     """The scenario runs otherwise in each run, so that a point means nothing.
 
-    Mostly it depends on real time, on a thread, on the order of a set, or on random numbers of its own.
+    Mostly it depends on real time, on a thread, on the order of a set, or on what an earlier run has left behind.
     """
 
 
@@ -59,62 +60,97 @@ def sweep(
         replayed_by: tells a person how to see the run of a point again, if not by `replay`.
 
     Raises:
-        ExceptionGroup: what the failed runs raised, each with a note that tells its point.
-        NotRepeatableError: a run took another course before anything was done to it.
+        BaseExceptionGroup: what the failed runs raised, each with a note that tells its point; a `NotRepeatableError`
+            where a run took another course before anything was done to it, which ends the sweep. An `ExceptionGroup`
+            unless one of them is none.
     """
-    name = getattr(scenario, "__name__", "scenario")
-    told_by = replayed_by or f"replay({name}, {{!r}})".format
-    report, failed = Report(), list[Exception]()
-    for seed, point, expected in _points(scenario, seeds, most, label, limit):
-        trial = Trial(seed, point, label=label)
-        error = _failure(trial, scenario, limit)
-        if trial.label != expected:
-            raise NotRepeatableError(f"{seed}:{point} was at {expected!r} and then at {trial.label!r}") from error
+    if failures < 1 or (most is not None and most < 1):
+        raise ValueError("failures and most are 1 at least")
+    open_trial = partial(Trial, label=label, limit=limit, replayed_by=replayed_by)
+    report, failed = Report(), list[BaseException]()
+    for trial, errors in _runs(scenario, seeds, most, open_trial):
         report.add(trial)
-        if error is not None:
-            error.add_note(f"struck {trial.struck}; {told_by(f'{seed}:{point}')}")
-            failed.append(error)
-        if len(failed) == failures:
+        failed += errors
+        if len(failed) >= failures:
             break
     if failed:
-        raise ExceptionGroup(f"{len(failed)} of {report.runs} runs failed", failed)
+        raise BaseExceptionGroup(f"{len(failed)} of {report.runs} runs failed", failed)
+    if not report.runs:
+        raise ValueError("there was no seed, so nothing was tried")
     return report
 
 
+def _runs(
+    scenario: Scenario, seeds: Iterable[int], most: int | None, open_trial: Callable[..., Trial]
+) -> Iterator[tuple[Trial, list[BaseException]]]:
+    """Every run, with what is wrong with it; one that only counts is told of only where it failed, and is the last."""
+    for seed in seeds:
+        counted = open_trial(seed)
+        problem = _failure(counted, scenario)
+        if problem is not None:
+            yield counted, [problem]
+            return
+        for point in chosen(_labels_of(counted), most):
+            trial = open_trial(seed, point)
+            problem, difference = _failure(trial, scenario), _difference(trial, counted)
+            yield trial, [each for each in (problem, difference) if each is not None]
+            if difference is not None:
+                return
+
+
 def replay(scenario: Scenario, point: str, *, label: Label = task_name, limit: float = LIMIT) -> Trial:
-    """One run of a sweep again, by the point that its failure's note tells: ``"seed:number"``."""
-    seed, number = map(int, point.split(":"))
-    trial = Trial(seed, number, label=label)
-    trial.run(scenario, limit=limit)
+    """One run of a sweep again, by the point that its failure's note tells: ``"seed:number"``.
+
+    Raises:
+        LookupError: the scenario has no such point any more.
+    """
+    seed, colon, number = point.partition(":")
+    if not (colon and seed.isdecimal() and number.isdecimal()):
+        raise ValueError(f'a point is written as "seed:number", and not as {point!r}')
+    trial = Trial(int(seed), int(number), label=label, limit=limit)
+    trial.run(scenario)
+    if not trial.struck:
+        raise LookupError(f"there is no point {point}: that run has {trial.points}")
     return trial
 
 
-def _points(
-    scenario: Scenario, seeds: Iterable[int], most: int | None, label: Label, limit: float
-) -> Iterator[tuple[int, int, str]]:
-    """Each seed, each of its points, and the label that is to be met there."""
-    for seed in seeds:
-        counted = Trial(seed, label=label)
-        counted.run(scenario, limit=limit)
-        if not counted.labels:
-            raise ValueError("the scenario has no point: it must enter a block of its trial, such as trial.cancels()")
-        for point in chosen(counted.labels, most):
-            yield seed, point, counted.labels[point - 1]
+def _failure(trial: Trial, scenario: Scenario) -> BaseException | None:
+    outcome = Kept()
+    with outcome:
+        trial.run(scenario)
+    if isinstance(outcome.error, KeyboardInterrupt | SystemExit):
+        raise outcome.error
+    return None if outcome.error is None else _alone(outcome.error)
 
 
-def _failure(trial: Trial, scenario: Scenario, limit: float) -> Exception | None:
-    try:
-        trial.run(scenario, limit=limit)
-    except Exception as error:  # noqa: BLE001  # whatever the checks of a scenario raise
-        return _alone(error)
-    return None
-
-
-def _alone(error: Exception) -> Exception:
-    """What nurseries have wrapped, if it is one alone."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+def _alone(error: BaseException) -> BaseException:
+    """What nurseries have wrapped, if it is one alone, with all notes."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        notes = getattr(error, "__notes__", [])
         error = error.exceptions[0]
+        for note in notes:
+            error.add_note(note)
     return error
+
+
+def _labels_of(counted: Trial) -> list[str]:
+    if not counted.blocks:
+        raise ValueError("the scenario enters no block of its trial, such as trial.cancels(): nothing can be struck")
+    if not counted.labels:
+        raise ValueError("no task that is watched waits for anything in the trial's block: there is no point")
+    return counted.labels
+
+
+def _difference(trial: Trial, counted: Trial) -> NotRepeatableError | None:
+    """How the run differs from the one that counted, up to its point."""
+    number = trial.point or 0
+    expected = (counted.labels[number - 1], counted.places[number - 1])
+    if trial.course == counted.course[:number] and (trial.label, trial.struck) == expected:
+        return None
+    return NotRepeatableError(
+        f"{trial.seed}:{number} was {counted.places[number - 1]}, and then {trial.struck or 'never reached'}: "
+        "this scenario is not the same in every run"
+    )
 
 
 def chosen(labels: Sequence[str], most: int | None) -> list[int]:

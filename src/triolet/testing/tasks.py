@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import trio
 from trio.lowlevel import Task
@@ -12,8 +13,9 @@ _TRIO = Path(trio.__file__).parent
 
 
 def task_name(task: Task) -> str:
-    """The name of the function that the task runs, without its module."""
-    return task.name.rpartition(".")[2]
+    """The name of the function that the task runs, without its module; a name that somebody gave it, as it is."""
+    last = task.name.rpartition(".")[2]
+    return last if last.isidentifier() else task.name
 
 
 def every_task(task: Task) -> bool:
@@ -23,14 +25,19 @@ def every_task(task: Task) -> bool:
 
 def waits_in(task: Task, function: str) -> bool:
     """Whether the task is in a function or method of that name now, however deep."""
-    return any(frame.f_code.co_name == function for frame, _ in task.iter_await_frames())
+    return any(frame.f_code.co_name == function for frame, _ in _frames(task))
+
+
+def _frames(task: Task) -> Iterator[tuple[FrameType, int]]:
+    """Of what it awaits, the outermost first; none of a task that has ended (which Trio 0.31 takes badly)."""
+    return task.iter_await_frames() if getattr(task.coro, "cr_frame", None) is not None else iter(())
 
 
 def where(task: Task) -> str:
     """The task's name, and the line of the program at which it waits: the innermost one that is not Trio's own."""
     lines = [
         f"{Path(frame.f_code.co_filename).name}:{line} in {frame.f_code.co_name}"
-        for frame, line in task.iter_await_frames()
+        for frame, line in _frames(task)
         if _TRIO not in Path(frame.f_code.co_filename).parents
     ]
     return f"{task_name(task)} at {lines[-1]}" if lines else f"{task_name(task)}, at its end"
