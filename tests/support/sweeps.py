@@ -727,11 +727,11 @@ STRIKES: Mapping[str, Strike] = {
     "steer": Strike(on_work(lambda world: everybody_says(world, ASIDE)), check_steered, busy="steer"),
     "edit": Strike(on_work(edit_question), check_edited),
     "block": Strike(on_work(leave), check_left, leaves_previews=True, tolerated={"outbox.undelivered"}),
-    "broken Telegram": Strike(cut_wires, check_whole, at_delivery=True),
-    "Telegram 500": Strike(fail_once, check_whole, at_delivery=True),
-    "broken model": Strike(on_work(break_model), check_whole),
-    "model 500": Strike(on_work(lambda world: world.model.answer(refuse(500, "out of order"))), check_whole),
-    "full disk": Strike(
+    "broken_telegram": Strike(cut_wires, check_whole, at_delivery=True),
+    "telegram_500": Strike(fail_once, check_whole, at_delivery=True),
+    "broken_model": Strike(on_work(break_model), check_whole),
+    "model_500": Strike(on_work(lambda world: world.model.answer(refuse(500, "out of order"))), check_whole),
+    "full_disk": Strike(
         on_work(lambda world: world.disk.break_down()),
         check_shown,
         mend=lambda world: world.disk.recover(),

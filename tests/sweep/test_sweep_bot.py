@@ -46,7 +46,7 @@ def all_in_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.case("RR18", "I1", "I3", "I4", "I6", "I8")
-@pytest.mark.parametrize(("play", "strike"), PAIRS, ids="-".join)
+@pytest.mark.parametrize(("play", "strike"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
 def test_struck_anywhere_nothing_is_wrong(play: str, strike: str, request: pytest.FixtureRequest) -> None:
     async def scenario(trial: Trial) -> None:
         await play_on(trial, PLAYS[play], STRIKES[strike])
