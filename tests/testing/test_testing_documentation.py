@@ -29,6 +29,8 @@ def test_every_block_runs_after_the_one_before(capsys: pytest.CaptureFixture[str
         exec(compile(block, "bank.py", "exec"), names)  # noqa: S102  # ours
     for printed in capsys.readouterr().out.splitlines():
         assert f")  # {printed}\n" in TEXT
+    for scenario in ("no_money_is_lost", "a_broken_wire_is_survived"):
+        names["test_struck_anywhere"](names[scenario])
 
 
 def test_every_public_name_is_told_of() -> None:
