@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 import hypothesis
@@ -43,3 +44,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.config.stash[MARKED_CASES] = {
         str(case) for item in session.items for mark in item.iter_markers("case") for case in mark.args
     }
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Sum up what the sweeps did."""
+    runs, without_effect, hits = 0, 0, Counter[str]()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            told = dict(report.user_properties).get("sweep")
+            if told is not None:
+                runs, without_effect = runs + told["runs"], without_effect + told["without_effect"]
+                hits.update(told["hits"])
+    if runs:
+        terminalreporter.section("sweep")
+        by_part = ", ".join(f"{label} {count:,}" for label, count in hits.most_common())
+        terminalreporter.write_line(f"{runs:,} runs, {without_effect:,} of them without effect; hits: {by_part}")

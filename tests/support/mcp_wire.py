@@ -27,6 +27,7 @@ class McpWire:
     seconds: float = 0.5
     cancelled: int = 0
     calls: dict[Any, trio.CancelScope] = attrs.Factory(dict)
+    ended_at: list[float] = attrs.Factory(list)
 
     async def connect(self, host: str = "", port: int = 0) -> trio.abc.Stream:
         await trio.sleep(0.01)
@@ -70,4 +71,5 @@ class McpWire:
             self.cancelled += self.calls[number].cancelled_caught
         finally:
             del self.calls[number]
+            self.ended_at.append(trio.current_time())
         return {"content": [{"type": "text", "text": "found"}]}

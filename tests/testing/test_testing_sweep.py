@@ -478,15 +478,20 @@ def test_replay_strikes_where_the_note_says() -> None:
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=60), st.integers(1, 70))
-def test_chosen_points_are_fair(labels: list[str], most: int) -> None:
+def test_chosen_points_are_spread_and_every_label_has_some(labels: list[str], most: int) -> None:
     points = chosen(labels, most)
     assert points == sorted(set(points))
     assert all(1 <= point <= len(labels) for point in points)
     assert len(points) == min(most, len(labels))
-    taken = [labels[point - 1] for point in points]
-    shares = {label: taken.count(label) for label in set(labels)}
-    largest = max(shares.values())
-    assert all(share >= largest - 1 or share == labels.count(label) for label, share in shares.items())
+    if most >= 2 * len(set(labels)):
+        assert {labels[point - 1] for point in points} == set(labels)
+
+
+def test_many_points_have_many_and_both_ends_are_taken() -> None:
+    labels = ["rare"] * 3 + ["often"] * 97
+    points = chosen(labels, 20)
+    assert (points[0], points[-1]) == (1, 100)
+    assert sum(labels[point - 1] == "often" for point in points) >= 15
 
 
 def test_all_points_are_chosen_by_default() -> None:

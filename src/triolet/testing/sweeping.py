@@ -154,13 +154,21 @@ def _difference(trial: Trial, counted: Trial) -> NotRepeatableError | None:
 
 
 def chosen(labels: Sequence[str], most: int | None) -> list[int]:
-    """At most so many of the points, from 1: every label has a fair share, evenly spread over its points."""
+    """At most so many of the points, from 1: half of them as shares of the labels, the others spread over all."""
+    every = list(range(1, len(labels) + 1))
+    if most is None or most >= len(labels):
+        return every
     points = defaultdict[str, list[int]](list)
     for number, label in enumerate(labels, start=1):
         points[label].append(number)
-    kept: list[int] = []
-    room = len(labels) if most is None else most
+    kept: set[int] = set()
     for left, group in zip(range(len(points), 0, -1), sorted(points.values(), key=len), strict=True):
-        share = min(len(group), -(-(room - len(kept)) // left))
-        kept += [group[index * len(group) // share] for index in range(share)]
-    return sorted(kept)
+        kept.update(_spread(group, -(-((most + 1) // 2 - len(kept)) // left)))
+    return sorted(kept.union(_spread([number for number in every if number not in kept], most - len(kept))))
+
+
+def _spread(points: Sequence[int], count: int) -> list[int]:
+    """So many of them, from the first to the last."""
+    if count < 2:
+        return list(points[:count])
+    return sorted({points[index * (len(points) - 1) // (count - 1)] for index in range(count)})
