@@ -6,6 +6,7 @@ it: a stop, a new message, a broken connection. `play_on` is a whole run, with a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
@@ -443,8 +444,8 @@ def with_tools(body: Any, *names: str) -> list[Step]:
 
 
 def greet(body: Any) -> list[Step]:
-    """An answer to nobody else: who asked is in every question but the shortest."""
-    [who] = {each["content"].split()[-1] for each in body["messages"] if "this is" in str(each["content"])}
+    """An answer to nobody else: whose conversation it is, the history tells."""
+    [who] = {found[1] for each in body["messages"] for found in re.finditer(r"this is (-?\d+)", str(each["content"]))}
     return speak(*WORDS[:3], "is for ", who)
 
 
