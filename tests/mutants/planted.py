@@ -1,13 +1,15 @@
 """Which planted mistakes do the tests find? Each of planted.toml is made in a copy of the sources, alone.
 
-    python tests/mutants/planted.py [NAME ...]
+    python tests/mutants/planted.py [--jobs 2] [NAME ...]
 
-The copy as it is has to pass first. Then each mistake's tests run until the first one fails. Prints a table at the end,
-as README has it, and exits 1 if a mistake was not found.
+The copy as it is has to pass first. Then each mistake is looked for where it is expected: by the sweep's runs that are
+named for it, then by its tests, and, if nobody has found it, by all tests of the living room. Prints a table at the
+end, as README has it, and exits 1 if a mistake was not found.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import re
@@ -19,6 +21,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +30,15 @@ import attrs
 ROOT: Final = Path(__file__).parents[2]
 TABLE: Final = Path(__file__).with_suffix(".toml")
 
-ALL_TESTS: Final = ("tests/app",)
-"""Where a mistake is looked for that names no tests of its own."""
+SWEEP: Final = "tests/sweep/test_sweep_bot.py::test_struck_anywhere_nothing_is_wrong"
+POINTS: Final = "60"
+"""How many points of a run are struck."""
 
-TIME_LIMIT: Final = 600.0
-"""Seconds for one mistake's tests; who takes longer hangs, and is told as such."""
+EVERYWHERE: Final = ("tests/app",)
+"""Where a mistake is looked for that nothing else has found."""
+
+TIME_LIMIT: Final = 300.0
+"""Seconds for a run of tests; who takes longer hangs, and is told as such."""
 
 PYTEST: Final = """
 import sys, pytest, triolet
@@ -45,14 +52,18 @@ FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?::.+?)(?: - .*)?$", re
 
 @attrs.frozen
 class Mutant:
-    """One mistake; ``before`` occurs once in the ``file``, which is below src/triolet."""
+    """One mistake; ``before`` occurs once in the ``file``, which is below src/triolet.
+
+    ``sweep`` are runs of the sweep, as ``play-strike``, and ``tests`` other tests that are expected to find it.
+    """
 
     name: str
     file: str
     breaks: str
     before: str
     after: str
-    tests: Sequence[str] = attrs.field(default=ALL_TESTS, converter=tuple)
+    sweep: Sequence[str] = attrs.field(default=(), converter=tuple)
+    tests: Sequence[str] = attrs.field(default=(), converter=tuple)
 
     def planted(self, source: str) -> str:
         """The source with the mistake; raises ValueError where the place is not found, or not the only one."""
@@ -61,10 +72,16 @@ class Mutant:
             raise ValueError(f"{self.name}: its place is {count} times in {self.file}")
         return source.replace(self.before, self.after)
 
+    @property
+    def searches(self) -> list[Sequence[str]]:
+        """What to run, until something fails."""
+        runs = [f"{SWEEP}[{run}]" for run in self.sweep]
+        return [tests for tests in (runs, self.tests, EVERYWHERE) if tests]
 
-def read_mutants() -> list[Mutant]:
+
+def read_mutants() -> dict[str, Mutant]:
     rows = tomllib.loads(TABLE.read_text(encoding="utf-8"))
-    return [Mutant(name, **row) for name, row in rows.items()]
+    return {name: Mutant(name, **row) for name, row in rows.items()}
 
 
 @attrs.frozen
@@ -93,7 +110,7 @@ def run_tests(sources: Path, tests: Iterable[str], *, first: bool = False) -> Ve
     try:
         output, _ = process.communicate(timeout=None if first else TIME_LIMIT)
     except subprocess.TimeoutExpired:
-        return Verdict(f"no test, but the time limit of {TIME_LIMIT:g} s: it hangs", TIME_LIMIT, found=True)
+        return Verdict(f"the time limit of {TIME_LIMIT:g} s: it hangs", TIME_LIMIT, found=True)
     finally:
         _end(process)
     seconds = time.monotonic() - began
@@ -106,7 +123,11 @@ def run_tests(sources: Path, tests: Iterable[str], *, first: bool = False) -> Ve
 
 def _environment(sources: Path, *, compiles: bool) -> Mapping[str, str]:
     """The sources go before the installed ones; what property tests find in them is kept beside them."""
-    own = {"PYTHONPATH": str(sources), "HYPOTHESIS_STORAGE_DIRECTORY": str(sources.parent / "hypothesis")}
+    own = {
+        "PYTHONPATH": str(sources),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(sources.parent / "hypothesis"),
+        "SWEEP_POINTS": POINTS,
+    }
     # Bytecode is told apart by the second and the size of its source, and two mistakes may have both in common.
     return os.environ | own | ({} if compiles else {"PYTHONDONTWRITEBYTECODE": "1"})
 
@@ -118,22 +139,33 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def try_out(mutant: Mutant, sources: Path) -> Verdict:
-    original = ROOT / "src" / "triolet" / mutant.file
-    copy = sources / "triolet" / mutant.file
-    copy.write_text(mutant.planted(original.read_text(encoding="utf-8")), encoding="utf-8")
-    try:
-        return run_tests(sources, mutant.tests)
-    finally:
-        shutil.copy2(original, copy)
+def try_out(mutant: Mutant, clean: Path) -> Verdict:
+    """Look for the mistake in a copy of these sources."""
+    with tempfile.TemporaryDirectory() as folder:
+        sources = Path(folder) / "src"
+        shutil.copytree(clean, sources)
+        file = sources / "triolet" / mutant.file
+        file.write_text(mutant.planted(file.read_text(encoding="utf-8")), encoding="utf-8")
+        seconds = 0.0
+        for tests in mutant.searches:
+            verdict = run_tests(sources, tests)
+            seconds += verdict.seconds
+            if not verdict.passed:
+                return attrs.evolve(verdict, seconds=seconds)
+    return Verdict("", seconds)
+
+
+def told(verdict: Verdict) -> str:
+    return f"found by {verdict.words}" if verdict.found else f"NOT FOUND {verdict.words}"
 
 
 def rendered(verdicts: Mapping[Mutant, Verdict]) -> str:
     """The table for README."""
     rows = ["| planted mistake | what it breaks | found by | s |", "|---|---|---|---|"]
     for mutant, verdict in verdicts.items():
-        test = f"`{verdict.words.removeprefix('tests/').partition('[')[0]}`" if verdict.found else "**no test**"
-        rows.append(f"| {mutant.name.replace('_', ' ')} | {mutant.breaks} | {test} | {verdict.seconds:.0f} |")
+        test = verdict.words.replace(SWEEP, "the sweep: ").replace("tests/", "").strip()
+        found = f"`{test}`" if verdict.found else "**nobody**"
+        rows.append(f"| {mutant.name.replace('_', ' ')} | {mutant.breaks} | {found} | {verdict.seconds:.0f} |")
     return "\n".join(rows)
 
 
@@ -141,28 +173,33 @@ def say(words: str) -> None:
     print(words, flush=True)  # noqa: T201  # a command's output
 
 
-def main(names: Sequence[str]) -> int:
-    known = {mutant.name: mutant for mutant in read_mutants()}
-    if unknown := set(names) - set(known):
-        say(f"no such mistake: {', '.join(sorted(unknown))}")
-        return 2
-    chosen = [known[name] for name in names or known]
+def measure(mutants: Sequence[Mutant], jobs: int) -> bool:
+    """Whether all are found."""
     verdicts: dict[Mutant, Verdict] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        sources = Path(folder) / "src"
-        shutil.copytree(ROOT / "src", sources, ignore=shutil.ignore_patterns("__pycache__"))
-        clean = run_tests(sources, sorted({test for mutant in chosen for test in mutant.tests}), first=True)
-        say(f"without a mistake: {'passed' if clean.passed else clean.words} ({clean.seconds:.0f} s)")
-        if not clean.passed:
-            return 1
-        for mutant in chosen:
-            verdicts[mutant] = verdict = try_out(mutant, sources)
-            words = f"found by {verdict.words}" if verdict.found else f"NOT FOUND {verdict.words}"
-            say(f"{mutant.name}: {words} ({verdict.seconds:.0f} s)")
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        clean = Path(folder) / "src"
+        shutil.copytree(ROOT / "src", clean, ignore=shutil.ignore_patterns("__pycache__"))
+        tests = sorted({test for mutant in mutants for search in mutant.searches for test in search} - {*EVERYWHERE})
+        verdict = run_tests(clean, tests or EVERYWHERE, first=True)
+        say(f"without a mistake: {'passed' if verdict.passed else verdict.words} ({verdict.seconds:.0f} s)")
+        if not verdict.passed:
+            return False
+        for mutant, verdict in zip(mutants, pool.map(lambda mutant: try_out(mutant, clean), mutants), strict=True):
+            verdicts[mutant] = verdict
+            say(f"{mutant.name}: {told(verdict)} ({verdict.seconds:.0f} s)")
     found = sum(verdict.found for verdict in verdicts.values())
-    say(f"\n{rendered(verdicts)}\n\n{found} of {len(chosen)} found")
-    return 0 if found == len(chosen) else 1
+    say(f"\n{rendered(verdicts)}\n\n{found} of {len(mutants)} found")
+    return found == len(mutants)
+
+
+def main() -> int:
+    known = read_mutants()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*known, []], metavar="NAME")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    return 0 if measure([known[name] for name in options.names or known], options.jobs) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
