@@ -32,7 +32,7 @@ TABLE: Final = Path(__file__).with_suffix(".toml")
 
 SWEEP: Final = "tests/sweep/test_sweep_bot.py::test_struck_anywhere_nothing_is_wrong"
 POINTS: Final = "60"
-"""How many points of a run are struck."""
+"""How many points of a run are struck, unless the environment says otherwise."""
 
 EVERYWHERE: Final = ("tests/app",)
 """Where a mistake is looked for that nothing else has found."""
@@ -94,21 +94,21 @@ class Verdict:
     passed: bool = False
 
 
-def run_tests(sources: Path, tests: Iterable[str], *, first: bool = False) -> Verdict:
-    """Run the tests against these sources until one fails; the ``first`` run compiles the sources for the others."""
-    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+def run_tests(sources: Path, tests: Iterable[str], *, jobs: int = 0) -> Verdict:
+    """Run the tests against these sources until one fails. Those of a run with ``jobs`` are compiled for all others."""
+    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "--hypothesis-seed=0", "-n", str(jobs)]
     began = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-c", PYTEST, str(sources), *options, *tests],
         cwd=ROOT,
-        env=_environment(sources, compiles=first),
+        env=_environment(sources, compiles=jobs > 0),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=None if first else TIME_LIMIT)
+        output, _ = process.communicate(timeout=None if jobs else TIME_LIMIT)
     except subprocess.TimeoutExpired:
         return Verdict(f"the time limit of {TIME_LIMIT:g} s: it hangs", TIME_LIMIT, found=True)
     finally:
@@ -126,10 +126,9 @@ def _environment(sources: Path, *, compiles: bool) -> Mapping[str, str]:
     own = {
         "PYTHONPATH": str(sources),
         "HYPOTHESIS_STORAGE_DIRECTORY": str(sources.parent / "hypothesis"),
-        "SWEEP_POINTS": POINTS,
     }
     # Bytecode is told apart by the second and the size of its source, and two mistakes may have both in common.
-    return os.environ | own | ({} if compiles else {"PYTHONDONTWRITEBYTECODE": "1"})
+    return {"SWEEP_POINTS": POINTS} | os.environ | own | ({} if compiles else {"PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -180,7 +179,7 @@ def measure(mutants: Sequence[Mutant], jobs: int) -> bool:
         clean = Path(folder) / "src"
         shutil.copytree(ROOT / "src", clean, ignore=shutil.ignore_patterns("__pycache__"))
         tests = sorted({test for mutant in mutants for search in mutant.searches for test in search} - {*EVERYWHERE})
-        verdict = run_tests(clean, tests or EVERYWHERE, first=True)
+        verdict = run_tests(clean, tests or EVERYWHERE, jobs=jobs)
         say(f"without a mistake: {'passed' if verdict.passed else verdict.words} ({verdict.seconds:.0f} s)")
         if not verdict.passed:
             return False
