@@ -31,7 +31,7 @@ ROOT: Final = Path(__file__).parents[2]
 TABLE: Final = Path(__file__).with_suffix(".toml")
 
 SWEEP: Final = "tests/sweep/test_sweep_bot.py::test_struck_anywhere_nothing_is_wrong"
-POINTS: Final = "60"
+POINTS: Final = "120"
 """How many points of a run are struck, unless the environment says otherwise."""
 
 EVERYWHERE: Final = ("tests/app",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from scenes import CURSOR
@@ -56,6 +57,7 @@ def check_ended_at_once(world: World, ends: Ending) -> None:
         # A shutdown is told to the poller, which tells the turns: one that ends meanwhile has ended by itself.
         just_over = ends is Ending.SHUTDOWN and seen.over_at <= moment.time + ROUND_TRIP
         assert seen.turn.ending is ends or (just_over and seen.turn.ending is Ending.COMPLETE)
+        assert seen.over_at <= moment.time + AT_ONCE
     for request in moment.requests:
         assert request.ended is not None
         assert request.ended <= moment.time + AT_ONCE
@@ -123,6 +125,7 @@ def check_screen(world: World, chat: int) -> None:
         assert message.buttons == ()
     calls = world.scene.calls(chat_id=chat)
     assert all(call.outcome != "pending" for call in calls)
+    assert all((one.answered or 0.0) <= another.received for one, another in pairwise(calls)), "one after the other"
     interim = [call for call in calls if call.method in {"sendMessageDraft", "sendChatAction"}]
     assert [call for call in interim if call.received > world.idle_at + ROUND_TRIP] == []
     lasting = [call for call in calls if is_lasting(call)]

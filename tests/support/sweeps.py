@@ -135,13 +135,15 @@ async def _check(world: World, strike: Strike, *, hit: bool) -> None:
 
 
 async def _ask_again(world: World, chat: int) -> None:
-    """The next message gets a whole answer."""
-    before = len(shown(world, chat))
+    """The next message gets a whole answer, which grows."""
+    before, calls = len(shown(world, chat)), len(world.scene.calls(chat_id=chat))
     world.say(f"Again, {hello(chat)}", chat)
     await trio.sleep(0.1)
     await world.wait_idle()
     assert unmarked(shown(world, chat)[before:]) == world.play.answer_to(chat)
     assert answers_in(await world.history(chat))[-1].ending is Ending.COMPLETE
+    growing = {call.method for call in world.scene.calls(chat_id=chat)[calls:]}
+    assert growing & {"sendMessageDraft", "editMessageText"}
 
 
 def on_work(act: Callable[[World], object]) -> Callable[[World], bool]:
