@@ -28,6 +28,7 @@ from triolet.core.coalescer import Coalescer
 from triolet.core.commands import PREFERENCES, UNSWITCHED, Preference, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
 from triolet.core.ending import EDITED
+from triolet.core.history import UNANSWERED
 from triolet.core.mailbox import Clear, Mailbox, Question, Task
 from triolet.core.ports import Store
 from triolet.core.status import Status
@@ -242,7 +243,10 @@ class Conversation:
         return render_footer(tally.spent(self._services.price)) if self._services.footer else ""
 
     async def _record(self, turn: Turn) -> None:
-        said = turn.transcript.finish(turn.ending or Ending.SHUTDOWN)
+        ending = turn.ending or Ending.SHUTDOWN
+        said = turn.transcript.finish(ending)
+        if ending is not Ending.INTERRUPTED and not (said and said[-1].role == "assistant"):
+            said.append(UNANSWERED)  # what interrupts, goes on with what was asked
         await self._services.store.record(
             self._key,
             [*_messages(self._asked), *said],
