@@ -80,6 +80,8 @@ class Conversation:
         """What the turn answers."""
         self._steered: tuple[Question, ...] = ()
         """What the turn has taken in on its way."""
+        self._is_asked_again = False
+        """Whether all that waits again, and is done with when it is answered."""
         self._preferences: dict[Preference, str] = {}
         self._shown_at: Place | None = None
         self._approvals = Approvals(services.buttons, services.approval_seconds)
@@ -106,14 +108,18 @@ class Conversation:
     def edit(self, edited: Question) -> bool:
         """Take a message's new text; False if it changes nothing.
 
-        A question that waits is changed where it waits. One that is being answered, is asked again instead.
+        A question that waits is changed where it waits. One that is being answered is asked again instead, with all
+        that was asked together with it, or said on the way.
         """
         if self._mailbox.edit(edited):
             return True
-        asked = next((each for each in self._asked if each.is_edited_by(edited)), edited)
-        if asked.text == edited.text or not self._stop_turn(Ending.INTERRUPTED, EDITED):
+        if not any(each.is_edited_by(edited) and each.text != edited.text for each in self._asked):
             return False
-        self._mailbox.post_first(attrs.evolve(asked, text=edited.text, update_ids=edited.update_ids))
+        if not self._stop_turn(Ending.INTERRUPTED, EDITED):
+            return False
+        asked = [each.edited(edited) if each.is_edited_by(edited) else each for each in self._asked]
+        self._mailbox.post_first(*asked, *self._steered)
+        self._is_asked_again = True
         return True
 
     def stop(self, ending: Ending = Ending.STOPPED) -> tuple[bool, list[Question]]:
@@ -209,6 +215,7 @@ class Conversation:
         finally:
             self._turn = self._shown_at = None
             self._asked = self._steered = ()
+            self._is_asked_again = False
             self._services.buttons.revoke(button)
 
     def _steer(self) -> list[Message]:
@@ -247,10 +254,11 @@ class Conversation:
         said = turn.transcript.finish(ending)
         if ending is not Ending.INTERRUPTED and not (said and said[-1].role == "assistant"):
             said.append(UNANSWERED)  # what interrupts, goes on with what was asked
+        answered = () if self._is_asked_again else (*self._asked, *self._steered)
         await self._services.store.record(
             self._key,
             [*_messages(self._asked), *said],
-            finished=[update_id for each in (*self._asked, *self._steered) for update_id in each.update_ids],
+            finished=[update_id for each in answered for update_id in each.update_ids],
             spent=turn.tally.spent(self._services.price),
             user_id=self._asked[-1].user_id,
         )

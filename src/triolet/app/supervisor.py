@@ -106,7 +106,7 @@ class Supervisor:
             self._note(update, is_new=is_new)
             return self._message(update)
         if isinstance(update, Edited):
-            return self._edit(update.message, is_new=is_new)
+            return self._edit(update.message)
         if isinstance(update, Removed):
             return [update.update_id, *self._leave(update.chat_id)]
         if isinstance(update, StopPressed):
@@ -146,15 +146,14 @@ class Supervisor:
             return [message.update_id]
         return self._post(_question_of(message))
 
-    def _edit(self, message: Incoming, *, is_new: bool) -> list[int]:
-        """A message has changed. What an earlier run has left of one that nobody waits for is a question itself."""
+    def _edit(self, message: Incoming) -> list[int]:
+        """A message has changed; that of one which nobody waits for, now or since an earlier run, changes nothing."""
         is_read = bool(message.text.strip()) and parse_command(message.text, self._bot) is None
         if not (is_read and self._access.hears(message, is_command=False) and self._access.admits(message.user_id)):
             return [message.update_id]
-        conversation, question = self._conversations.get(message.key), _question_of(message)
-        if conversation is not None and conversation.edit(question):
-            return []
-        return [message.update_id] if is_new else self._post(question)
+        conversation = self._conversations.get(message.key)
+        is_waited_for = conversation is not None and conversation.edit(_question_of(message))
+        return [] if is_waited_for else [message.update_id]
 
     def _is_served(self, message: Incoming, *, is_command: bool) -> bool:
         if not self._access.hears(message, is_command=is_command):
