@@ -147,9 +147,14 @@ class Conversation:
         """The chat is that one now."""
         self._pressed_in = ConversationKey(chat_id, self._key.thread_id)
 
-    def is_shown_in(self, key: ConversationKey) -> bool:
-        """Whether its answer goes there now: where a topic is gone, that is the chat itself."""
-        return self._shown_at is not None and self._shown_at.key == key
+    @property
+    def chat_id(self) -> int:
+        """The chat, as it is now."""
+        return self._pressed_in.chat_id
+
+    def is_at(self, key: ConversationKey) -> bool:
+        """Whether it is that one's, or its answer goes there now: where a topic is gone, that is the chat itself."""
+        return self._pressed_in == key or (self._shown_at is not None and self._shown_at.key == key)
 
     def press_stop(self, draft_id: int) -> None:
         """Stop the answer that the draft belongs to; what waits is answered. Any other draft's button does nothing."""

@@ -167,14 +167,14 @@ class Supervisor:
 
     def _stop_pressed(self, pressed: StopPressed) -> None:
         # A draft lives in a private chat, whose id is the user's: the only one who can press its button.
-        conversation = self._find(pressed.key)
-        if conversation is not None and self._access.admits(pressed.key.chat_id):
-            conversation.press_stop(pressed.draft_id)
+        if self._access.admits(pressed.key.chat_id):
+            for conversation in self._at(pressed.key):
+                conversation.press_stop(pressed.draft_id)
 
-    def _find(self, key: ConversationKey) -> Conversation | None:
-        """The conversation of a chat or topic, or else the one whose answer is shown there."""
-        strays = (each for each in self._conversations.values() if each.is_shown_in(key))
-        return self._conversations.get(key) or next(strays, None)
+    def _at(self, key: ConversationKey) -> list[Conversation]:
+        """The conversation of a chat or topic, before any other whose answer is shown there."""
+        found = [each for each in self._conversations.values() if each.is_at(key)]
+        return sorted(found, key=lambda each: each is not self._conversations.get(key))
 
     def _button_pressed(self, pressed: ButtonPressed) -> None:
         found = self._services.buttons.redeem(
@@ -185,9 +185,10 @@ class Supervisor:
         self._services.screen.answer_press(pressed.query_id, "" if isinstance(found, Button) else _PRESSES[found])
 
     def _move(self, moved: Moved) -> None:
-        """What is being answered goes on, and hears what is said in the new chat."""
+        """What is being answered goes on, and hears what is said in the new chat, unless another answer does there."""
         for key in [key for key in self._conversations if key.chat_id == moved.chat_id]:
-            conversation = self._conversations[ConversationKey(moved.to, key.thread_id)] = self._conversations.pop(key)
+            conversation, new = self._conversations.pop(key), ConversationKey(moved.to, key.thread_id)
+            self._conversations[key if new in self._conversations else new] = conversation
             conversation.move(moved.to)
         self._services.buttons.move(moved.chat_id, moved.to)
 
@@ -198,7 +199,7 @@ class Supervisor:
         return [update_id for question in dropped for update_id in question.update_ids]
 
     def _conversations_in(self, chat_id: int) -> list[Conversation]:
-        return [each for key, each in self._conversations.items() if key.chat_id == chat_id]
+        return [each for each in self._conversations.values() if each.chat_id == chat_id]
 
     def _command(self, command: Command, message: Incoming, place: Place) -> list[int]:
         if command.name == "stop":
@@ -208,8 +209,7 @@ class Supervisor:
         if command.name in PREFERENCES:
             return self._switch(command, message, place)
         if command.name == "status":
-            conversation = self._find(place.key)
-            status = conversation.status if conversation is not None else Status()
+            status = next((each.status for each in self._at(place.key)), Status())
             self._nursery.start_soon(tell_status, self._services, status, place, message.update_id)
             return []
         if command.name == "usage":
@@ -238,21 +238,20 @@ class Supervisor:
             conversation.prefer(switch.preference, switch.value)
 
     def _decide(self, command: Command, message: Incoming, place: Place) -> list[int]:
-        conversation = self._find(place.key)
         allowed = command.name == "allow"
-        if conversation is None or not conversation.decide(message.user_id, allowed=allowed):
+        if not any(each.decide(message.user_id, allowed=allowed) for each in self._at(place.key)):
             self._notify(place, "There is nothing that I want to be allowed.")
         return [message.update_id]
 
     def _stop(self, place: Place, *, quiet: bool = False) -> list[int]:
-        """Stop the answer and drop what waits; returns the update ids of what was dropped."""
-        conversation = self._find(place.key)
-        stopped, dropped = conversation.stop() if conversation is not None else (False, [])
-        if not stopped and dropped:
-            self._notify(place, f"⏹ {dropped_line(len(dropped))}")
-        elif not stopped and not quiet:
+        """Stop every answer there, and drop what waits; returns the update ids of what was dropped."""
+        stops = [conversation.stop() for conversation in self._at(place.key)]
+        untold = sum(len(dropped) for stopped, dropped in stops if not stopped)  # an answer's end tells its own
+        if untold:
+            self._notify(place, f"⏹ {dropped_line(untold)}")
+        elif not quiet and not any(stopped for stopped, _ in stops):
             self._notify(place, "There is nothing to stop.")
-        return [update_id for question in dropped for update_id in question.update_ids]
+        return [update_id for _, dropped in stops for question in dropped for update_id in question.update_ids]
 
     def _post(self, task: Task) -> list[int]:
         key = task.place.key
