@@ -65,17 +65,28 @@ class Services:
 
 
 class Conversation:
-    """``post`` takes a question that a button asks, at any time, even if this conversation is over by then."""
+    """``post`` takes a question that a button asks, at any time, even if this conversation is over by then.
 
-    def __init__(self, key: ConversationKey, services: Services, post: Callable[[Task], object]) -> None:
+    ``switched`` tells what a chat has switched just now, which counts before it is kept.
+    """
+
+    def __init__(
+        self,
+        key: ConversationKey,
+        services: Services,
+        post: Callable[[Task], object],
+        switched: Callable[[ConversationKey], Mapping[Preference, str]],
+    ) -> None:
         self._key = key
         self._pressed_in = key
         """Where its buttons are pressed: the chat may become another one."""
         self._services = services
         self._post = post
+        self._switched = switched
         self._mailbox = Mailbox(services.queue_limit)
         self._turn: Turn | None = None
-        self._began = 0.0
+        self._began: float | None = None
+        """When it was its turn."""
         self._asked: tuple[Question, ...] = ()
         """What the turn answers."""
         self._steered: tuple[Question, ...] = ()
@@ -133,7 +144,8 @@ class Conversation:
         self._preferences[preference] = value
 
     def _wanted(self, preference: Preference) -> str:
-        return self._preferences.get(preference) or self._services.preferences[preference]
+        switched = self._switched(self._pressed_in).get(preference)
+        return switched or self._preferences.get(preference) or self._services.preferences[preference]
 
     @property
     def status(self) -> Status:
@@ -141,6 +153,8 @@ class Conversation:
         waiting = len(self._mailbox.questions)
         if self._turn is None or self._turn.ending is not None:
             return Status(waiting=waiting)
+        if self._began is None:
+            return Status(awaits="other answers to end", waiting=waiting)
         return Status(trio.current_time() - self._began, self._turn.coalescer.awaits, waiting)
 
     def move(self, chat_id: int) -> None:
@@ -191,7 +205,7 @@ class Conversation:
     async def _answer(self, questions: tuple[Question, ...]) -> None:
         """Answer them as one: each was said, and the answer is a reply to the last."""
         question = questions[-1]
-        self._asked, self._began, self._shown_at = questions, trio.current_time(), question.place
+        self._asked, self._began, self._shown_at = questions, None, question.place
         self._services.buttons.forget(self._pressed_in)  # what could be continued is not the last answer any more
         button = self._issue_stop_button(question)
         mode = parse_stream_mode(self._wanted("stream")) or "auto"
@@ -212,6 +226,7 @@ class Conversation:
                 return await self._approvals.ask(call, emit, key=key, user_id=question.user_id, shown_by=shown_by)
 
             async with self._services.turns:
+                self._began = trio.current_time()
                 said = await self._services.store.load(self._key)
                 await self._services.agent.answer([*said, *_messages(questions)], emit, approve, self._steer)
 

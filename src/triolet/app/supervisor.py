@@ -210,7 +210,8 @@ class Supervisor:
             return self._switch(command, message, place)
         if command.name == "status":
             status = next((each.status for each in self._at(place.key)), Status())
-            self._nursery.start_soon(tell_status, self._services, status, place, message.update_id)
+            newest = self._switches.newest(place.key)
+            self._nursery.start_soon(tell_status, self._services, status, newest, place, message.update_id)
             return []
         if command.name == "usage":
             services = self._services
@@ -257,7 +258,9 @@ class Supervisor:
         key = task.place.key
         conversation = self._conversations.get(key)
         if conversation is None:
-            conversation = self._conversations[key] = Conversation(key, self._services, self._post)
+            conversation = self._conversations[key] = Conversation(
+                key, self._services, self._post, self._switches.newest
+            )
             conversation.post(task)
             self._nursery.start_soon(self._run, conversation)
             return []
