@@ -3,13 +3,14 @@
 Tokens are estimated from characters, because exact counting needs each model's tokeniser; the estimate is
 corrected by what the provider reports. Rules:
 
-1. The system prompt and the last user message always go, however long they are.
+1. The system prompt and the last turn always go, however long they are.
 2. Whole turns (what a user asked, and all that answers it) are dropped, the oldest first; a turn is never cut, so that
    no tool result loses its call, and no answer a part of its question.
 3. A turn begins with a user's message behind an assistant's. One behind another user's message was asked together with
    it, and one behind a tool's was said while the turn went on.
 4. A turn that ends without an answer ends with `UNANSWERED`, which no model gets to see: what was too long to be
-   answered must not become a part of what is asked next, and of all that is asked ever after.
+   answered must not become a part of what is asked next, and of all that is asked ever after. Only what interrupts a
+   turn before its first word goes on with it.
 """
 
 from __future__ import annotations
