@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 import trio
-from scenes import ADA, BOB, GROUP, STRANGER, Scene, open_scene, open_telegram, rest, said, scene_settings, tokens
+from scenes import (
+    ADA,
+    BOB,
+    GROUP,
+    STRANGER,
+    Scene,
+    open_scene,
+    open_telegram,
+    rest,
+    said,
+    scene_settings,
+    slow_tool,
+    tokens,
+)
 
 from triolet.config import Settings, StoreSettings, StreamingSettings
 from triolet.core.ports import ModelRequest
 from triolet.emulator import Limits
-from triolet.providers.scripted import Step
+from triolet.providers.scripted import End, Say, Step
 from triolet.store import open_store, run_inline
 
 EDITED = "\n\n⏹ interrupted · the question was edited"
@@ -77,18 +92,40 @@ async def test_question_that_waits_is_changed_in_its_place(autojump_clock: objec
         assert scene.bot_messages() == answers("one", "due", "three")
 
 
-@pytest.mark.parametrize("number", [0, 1])
-async def test_one_of_several_that_are_answered_together(autojump_clock: object, number: int) -> None:
+@pytest.mark.parametrize("texts", [("new", "two", "three"), ("one", "new", "three"), ("one", "two", "new")])
+async def test_all_that_is_answered_together_is_asked_again(autojump_clock: object, texts: tuple[str, ...]) -> None:
     settings = scene_settings(streaming=StreamingSettings(busy="interrupt"))
     async with open_scene(script=echo, settings=settings) as scene:
-        both = [scene.server.say(ADA, text) for text in ("one", "two")]
+        together = [scene.server.say(ADA, text) for text in ("one", "two", "three")]
         await trio.sleep(2.0)
-        scene.server.edit(ADA, both[number], "new")
+        scene.server.edit(ADA, together[texts.index("new")], "new")
         await rest(30)
         partial, answer = scene.bot_messages()
         assert partial.endswith(EDITED)
-        assert answer == said(WORDS, "new")
-        assert asked(scene) == ["two", "new"]
+        assert answer == said(WORDS, texts[-1])
+        assert [message.text for message in scene.provider.requests[-1].messages[-3:]] == [*texts]
+        assert len(scene.provider.requests) == 2
+
+
+async def test_what_went_into_the_answer_is_asked_again(autojump_clock: object) -> None:
+    def script(request: ModelRequest) -> Sequence[Step]:
+        if not any(message.role == "tool" for message in request.messages):
+            return [Say.tool_call("search", "{}"), End("tool_calls")]
+        return echo(request)
+
+    settings = scene_settings(streaming=StreamingSettings(busy="steer"))
+    async with open_scene(script=script, tools=[slow_tool("search", 3.0)], settings=settings) as scene:
+        first = scene.server.say(ADA, "one")
+        for text in ("two", "three"):
+            await trio.sleep(1.0)
+            scene.server.say(ADA, text)
+        await trio.sleep(3.0)
+        scene.server.say(ADA, "four")
+        scene.server.edit(ADA, first, "uno")
+        await rest(60)
+        partial, *whole = scene.bot_messages()
+        assert partial.endswith(EDITED)
+        assert whole == answers("uno", "two", "three", "four")
 
 
 @pytest.mark.parametrize(
@@ -193,18 +230,58 @@ async def test_what_was_edited_while_nobody_served_is_asked_once_as_it_is_now(
         assert scene.bot_messages() == answers("uno")
 
 
-@pytest.mark.parametrize("user_id", [ADA, STRANGER])
-async def test_edit_that_a_crash_has_left_is_asked(autojump_clock: object, settings: Settings, user_id: int) -> None:
-    """It had ended the answer to the old text, and its own was not begun; only who is served is."""
+def left(user_id: int, *texts: str) -> list[dict[str, Any]]:
+    """Updates of a message that has the first text, and of its edits."""
     person, chat = {"id": user_id, "is_bot": False}, {"id": user_id, "type": "private"}
-    edited = {"message_id": 5, "chat": chat, "from": person, "text": "uno"}
+    messages = [{"message_id": 5, "chat": chat, "from": person, "text": text} for text in texts]
+    kinds = ["message", *["edited_message"] * (len(texts) - 1)]
+    return [{"update_id": number, kind: each} for number, (kind, each) in enumerate(zip(kinds, messages, strict=True))]
+
+
+async def unfinished(settings: Settings) -> list[int]:
     async with open_store(settings.store.path, executor=run_inline) as store:
-        await store.receive([{"update_id": 1, "edited_message": edited}])
+        return [update["update_id"] for update in await store.unfinished()]
+
+
+@pytest.mark.parametrize("user_id", [ADA, STRANGER])
+@pytest.mark.parametrize("texts", [("one", "uno"), ("one", "uno", "due")])
+async def test_question_that_a_crash_has_left_is_asked_as_it_was_edited(
+    autojump_clock: object, settings: Settings, user_id: int, texts: tuple[str, ...]
+) -> None:
+    async with open_store(settings.store.path, executor=run_inline) as store:
+        await store.receive(left(user_id, *texts))
     async with open_scene(script=echo, settings=settings) as scene:
         await rest(30)
-        assert scene.bot_messages(user_id) == (answers("uno") if user_id == ADA else [])
+        assert scene.bot_messages(user_id) == (answers(texts[-1]) if user_id == ADA else [])
+    assert await unfinished(settings) == []
+
+
+async def test_edit_that_a_crash_has_left_of_what_was_answered_is_done_with(
+    autojump_clock: object, settings: Settings
+) -> None:
     async with open_store(settings.store.path, executor=run_inline) as store:
-        assert await store.unfinished() == []
+        await store.receive(left(ADA, "one", "uno")[1:])
+    async with open_scene(script=echo, settings=settings) as scene:
+        await rest(30)
+        assert scene.provider.requests == []
+    assert await unfinished(settings) == []
+
+
+async def test_what_is_asked_again_is_not_done_with_before_it_is_answered(
+    autojump_clock: object, settings: Settings
+) -> None:
+    settings = attrs.evolve(settings, streaming=StreamingSettings(busy="interrupt"))
+    async with open_scene(script=echo, settings=settings) as scene:
+        one, _ = (scene.server.say(ADA, text) for text in ("one", "two"))
+        await trio.sleep(2.0)
+        scene.server.edit(ADA, one, "uno")
+        await trio.sleep(2.0)
+        assert len(scene.provider.requests) == 2
+        with closing(sqlite3.connect(settings.store.path)) as other:
+            waiting = other.execute("SELECT count(*) FROM inbox WHERE body IS NOT NULL").fetchone()
+        assert waiting == (3,)
+        await rest(30)
+    assert await unfinished(settings) == []
 
 
 async def test_edit_that_was_begun_is_done_with(autojump_clock: object, settings: Settings) -> None:

@@ -394,6 +394,20 @@ async def test_continue_button_asks_for_the_rest(autojump_clock: object, chat_id
         assert len(scene.bot_messages(chat_id)) == 2
 
 
+async def test_continue_is_asked_alone(autojump_clock: object) -> None:
+    """Where messages that come together are asked together: a message came just before the press."""
+    script = in_turn([*tokens(10), End("length")], tokens(5), [Say.text("And so it went."), End()])
+    settings = scene_settings(streaming=StreamingSettings(busy="interrupt"))
+    async with open_scene(script=script, settings=settings) as scene:
+        await scene.ask()
+        [(message_id, _, data)] = buttons(scene)
+        scene.server.say(ADA, "two")
+        scene.server.press_button(ADA, message_id, data, ADA)
+        await rest(30)
+        ends = [request.messages[-2:] for request in scene.provider.requests[1:]]
+        assert [(before.role, asked.text) for before, asked in ends] == [("assistant", "two"), ("assistant", CONTINUE)]
+
+
 async def test_continue_button_is_for_who_asked(autojump_clock: object) -> None:
     async with open_scene(*tokens(10), End("length")) as scene:
         await scene.ask("@triolet_bot Hello", GROUP, user_id=ADA)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 from scenes import ADA, TOKEN, Scene, calls, open_scene, rest, rounds, said, scene_settings, slow_tool, tokens
 
 from triolet.config import StreamingSettings
+from triolet.core.ports import ModelRequest, Tool
 from triolet.emulator import Delay, EmulatedTelegram, Fault, Flood, Limits
-from triolet.providers.scripted import Hang, Pause, Say
+from triolet.providers.scripted import End, Hang, Pause, Say, Script, Step
 
 SCREENS = {
     "grows": StreamingSettings(),
@@ -128,6 +132,32 @@ async def test_parts_keep_their_order_while_their_group_moves(autojump_clock: ob
         assert not [call for call in calls if flooded < call.received < flooded + 30.0]
 
 
+@pytest.mark.parametrize("how", ["/stop", "/new", "shutdown", "removed"])
+async def test_answer_that_moves_to_where_another_is_written_can_still_be_stopped(
+    autojump_clock: object, how: str
+) -> None:
+    """The note of the move is late: somebody was faster in the new chat."""
+    telegram = open_telegram()
+    telegram.add_group(MOVED, "Small", [ADA], supergroup=True)
+    async with open_scene(*tokens(300), telegram=telegram) as scene:
+        for chat_id in (SMALL, MOVED):
+            scene.server.say(chat_id, "@triolet_bot hello", user_id=ADA)
+        await trio.sleep(2.0)
+        person, chat = {"id": ADA, "is_bot": False}, {"id": SMALL, "type": "group"}
+        note = {"message_id": 50, "chat": chat, "from": person, "migrate_to_chat_id": MOVED}
+        scene.server.act(telegram.push_update, "message", note)
+        await trio.sleep(0.5)
+        assert scene.provider.open_streams == 2
+        if how == "shutdown":
+            scene.shutdown.set()
+        elif how == "removed":
+            scene.server.remove_bot(MOVED)
+        else:
+            scene.server.say(MOVED, how, user_id=ADA)
+        await trio.sleep(0.5)
+        assert scene.provider.open_streams == 0
+
+
 # A topic that is deleted
 
 TOPICS = {"forum": (FORUM, StreamingSettings()), "private": (ADA, StreamingSettings())} | {
@@ -228,6 +258,76 @@ async def test_answer_that_waits_behind_a_flood_while_its_topic_is_deleted(autoj
         await rest(100)
         assert lasting(scene, chat_id) == [said(60)]
         assert scene.server.screen(chat_id).draft is None
+
+
+@asynccontextmanager
+async def open_strays(script: Script, tools: Sequence[Tool] = ()) -> AsyncIterator[Scene]:
+    telegram = open_telegram()
+    telegram.add_topic(ADA, 5, "Five")
+    async with open_scene(script=script, tools=tools, telegram=telegram) as scene:
+        scene.server.say(ADA, "stray", thread_id=5)
+        await trio.sleep(2.0)
+        scene.server.delete_topic(ADA, 5)
+        await trio.sleep(2.0)
+        scene.server.say(ADA, "chat")
+        await trio.sleep(3.0)
+        yield scene
+
+
+def echo(request: ModelRequest) -> Sequence[Step]:
+    return tokens(100, word=request.messages[-1].text)
+
+
+@pytest.mark.case("R2")
+@pytest.mark.parametrize(("stopped", "goes_on"), [("stray", "chat"), ("chat", "stray")])
+async def test_button_of_a_draft_stops_its_answer_and_not_the_other_one_there(
+    autojump_clock: object, stopped: str, goes_on: str
+) -> None:
+    async with open_strays(echo) as scene:
+        while (draft := scene.server.screen(ADA).draft) is None or not draft.text.startswith(stopped):
+            await trio.sleep(0.01)
+        scene.server.press_stop(ADA)
+        await trio.sleep(0.2)
+        assert scene.provider.open_streams == 1
+        await rest(60)
+        partial, whole = scene.bot_messages()
+        assert whole == said(100, goes_on)
+        assert partial.startswith(stopped)
+        assert partial.endswith("⏹ stopped")
+
+
+@pytest.mark.case("R2")
+async def test_stop_stops_every_answer_that_is_shown_there(autojump_clock: object) -> None:
+    async with open_strays(echo) as scene:
+        scene.server.say(ADA, "and then?")
+        scene.server.say(ADA, "/stop")
+        await trio.sleep(0.2)
+        assert scene.provider.open_streams == 0
+        await rest(60)
+        endings = sorted(text.split("\n\n")[-1] for text in scene.bot_messages())
+        assert endings == ["⏹ stopped", "⏹ stopped · 1 waiting message dropped"]
+        assert scene.telegram.updates.pending == []
+
+
+async def test_status_tells_of_the_chat_s_own_answer_first(autojump_clock: object) -> None:
+    async with open_strays(echo) as scene:
+        scene.server.say(ADA, "/status")
+        await trio.sleep(0.2)
+        [told] = scene.bot_messages()
+        assert "for 3 s." in told
+
+
+async def test_stray_s_tool_is_allowed_where_another_answer_is_written(autojump_clock: object) -> None:
+    ran: list[float] = []
+
+    def script(request: ModelRequest) -> Sequence[Step]:
+        wants = request.messages[-1].text == "stray"
+        return [*tokens(25), Say.tool_call("delete", "{}"), End("tool_calls")] if wants else echo(request)
+
+    async with open_strays(script, [slow_tool("delete", has_effects=True, ran=ran)]) as scene:
+        scene.server.say(ADA, "/allow")
+        await rest(1)
+        assert len(ran) == 1
 
 
 # A chat that is gone

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 import pytest
 import trio
-from scenes import ADA, scene_settings
+from scenes import ADA, BOB, scene_settings
 
 from triolet.app.bench import open_agent, open_bench
 from triolet.app.conversation import Services
@@ -21,6 +21,7 @@ from triolet.app.supervisor import Supervisor
 from triolet.core.calls import Place
 from triolet.core.commands import Access, StreamMode
 from triolet.core.conversation import ConversationKey
+from triolet.core.ports import Executor
 from triolet.core.text import FormattedText
 from triolet.core.updates import BotIdentity
 from triolet.providers.scripted import Say, ScriptedProvider, constant
@@ -64,6 +65,9 @@ async def carry_out(store: SqliteStore, *values: str) -> tuple[list[str], list[s
         for value in values:
             switches.post(switch(value))
             nursery.start_soon(switches.carry_out_next)
+        assert switches.newest(ConversationKey(ADA)) == {"busy": values[-1]}, "it counts at once"
+        assert switches.newest(ConversationKey(BOB)) == {}
+    assert switches.newest(KEY) == {}
     return told, screen.shown
 
 
@@ -109,15 +113,59 @@ def message(number: int, text: str) -> dict[str, Any]:
     return {"update_id": number, "message": {"message_id": number, "chat": chat, "from": person, "text": text}}
 
 
-async def test_what_is_switched_while_the_chat_s_wishes_are_read_is_newer(autojump_clock: object) -> None:
-    late, screen, settings = Late(), Screen(), scene_settings()
-    async with open_store(":memory:", executor=late) as store, trio.open_nursery() as nursery:
+@asynccontextmanager
+async def open_supervisor(executor: Executor, screen: Screen) -> AsyncIterator[Supervisor]:
+    settings = scene_settings()
+    async with open_store(":memory:", executor=executor) as store, trio.open_nursery() as nursery:
         agent = open_agent(settings, [ScriptedProvider(constant(Say.text("Yes.")))], open_bench(settings))
         services = Services(agent, store, screen, turns=trio.CapacityLimiter(1), queue_limit=5)
-        supervisor = Supervisor(nursery, services, Access({ADA}, "all"), BotIdentity(7, "bot"))
+        yield Supervisor(nursery, services, Access({ADA}, "all"), BotIdentity(7, "bot"))
+
+
+async def test_what_is_switched_while_the_chat_s_wishes_are_read_is_newer(autojump_clock: object) -> None:
+    late, screen = Late(), Screen()
+    async with open_supervisor(late, screen) as supervisor:
         late.delays = [5.0]
         supervisor.dispatch(message(1, "Hello"))
         await trio.sleep(1.0)
         supervisor.dispatch(message(2, "/stream off"))
         await trio.sleep(10.0)
     assert screen.shown == ["Answers come whole, when they are complete.", "an answer as off"]
+
+
+@attrs.define
+class Held:
+    """Jobs are done at once, but for the next one, which waits for the gate."""
+
+    gate: trio.Event | None = None
+
+    async def __call__(self, job: Callable[[], T], /) -> T:
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            await gate.wait()
+        return job()
+
+
+async def test_switch_counts_for_what_is_asked_before_it_is_kept(autojump_clock: object) -> None:
+    held, gate, screen = Held(), trio.Event(), Screen()
+    async with open_supervisor(held, screen) as supervisor:
+        held.gate = gate
+        supervisor.dispatch(message(1, "/stream off"))
+        await trio.sleep(1.0)
+        supervisor.dispatch(message(2, "Hello"))
+        await trio.sleep(10.0)
+        assert screen.shown == ["an answer as off"]
+        gate.set()
+
+
+async def test_status_tells_of_a_switch_before_it_is_kept(autojump_clock: object) -> None:
+    held, gate, screen = Held(), trio.Event(), Screen()
+    async with open_supervisor(held, screen) as supervisor:
+        held.gate = gate
+        supervisor.dispatch(message(1, "/reasoning on"))
+        await trio.sleep(1.0)
+        supervisor.dispatch(message(2, "/status"))
+        await trio.sleep(1.0)
+        [told] = screen.shown
+        assert "/reasoning on" in told
+        gate.set()

@@ -9,9 +9,9 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
-from scenes import ADA, GROUP, calls, open_scene, rounds, scene_settings, slow_tool
+from scenes import ADA, BOB, GROUP, calls, open_scene, rounds, scene_settings, slow_tool, tokens
 
-from triolet.config import StoreSettings, StreamingSettings
+from triolet.config import LimitSettings, StoreSettings, StreamingSettings
 from triolet.emulator import Delay, Fault, Flood
 from triolet.providers.scripted import Hang, Say, Step
 
@@ -51,6 +51,23 @@ async def test_an_answer_is_written_and_others_wait(autojump_clock: object, chat
         scene.server.say(chat_id, "/status", user_id=ADA)
         await trio.sleep(1.0)
         assert status("I have been writing an answer for 70 s.", 2) in scene.bot_messages(chat_id)
+
+
+async def test_answer_is_written_since_it_is_its_turn(autojump_clock: object) -> None:
+    """Answers of 20.5 seconds, one at a time: Bob's, Ada's, Bob's, Ada's."""
+    settings = attrs.evolve(SETTINGS, limits=LimitSettings(max_turns=1))
+    async with open_scene(script=lambda request: tokens(200), settings=settings) as scene:
+        for user_id in (BOB, BOB, ADA, ADA):
+            scene.server.say(user_id, "Hello")
+            await trio.sleep(0.5)
+        told = []
+        for seconds in (10.0, 13.5, 20.0):
+            await trio.sleep(seconds)
+            scene.server.say(ADA, "/status")
+            await trio.sleep(0.5)
+            told.append(next(text for text in reversed(scene.bot_messages()) if "Messages" in text))
+        waits = "I am writing no answer yet, and wait for other answers to end."
+        assert told == [status(waits, 1), status("I have been writing an answer for 5 s.", 1), status(waits)]
 
 
 @pytest.mark.case("I8")

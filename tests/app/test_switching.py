@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -10,8 +11,10 @@ import trio
 from scenes import ADA, BOB, GROUP, Scene, open_scene, open_telegram, said, scene_settings, tokens
 
 from triolet.config import Settings, StoreSettings, StreamingSettings
-from triolet.core.commands import PREFERENCES
+from triolet.core.commands import PREFERENCES, BusyMode
+from triolet.core.ports import ModelRequest
 from triolet.emulator import Limits
+from triolet.providers.scripted import Step
 
 SHOWN = {
     "auto": {"sendMessageDraft", "sendMessage"},
@@ -119,3 +122,21 @@ async def test_switch_in_one_topic_reaches_an_answer_that_waits_in_another(autoj
         await trio.sleep(10.0)
         assert len(scene.provider.requests) == 2
         assert len(scene.calls("sendMessageDraft")) == before
+
+
+def echo(request: ModelRequest) -> Sequence[Step]:
+    return tokens(30, word=request.messages[-1].text)
+
+
+@pytest.mark.parametrize("busy", ["queue", "interrupt"])
+async def test_message_of_the_same_poll_follows_the_switch(autojump_clock: object, busy: BusyMode) -> None:
+    before: BusyMode = "queue" if busy == "interrupt" else "interrupt"
+    async with open_scene(script=echo, settings=scene_settings(streaming=StreamingSettings(busy=before))) as scene:
+        scene.server.say(ADA, "one")
+        await trio.sleep(2.0)
+        scene.server.say(ADA, f"/busy {busy}")
+        scene.server.say(ADA, "two")
+        await trio.sleep(20.0)
+        answers = [text for text in scene.bot_messages() if text != PREFERENCES["busy"][busy]]
+        assert answers[-1] == said(30, "two")
+        assert answers[0].endswith("interrupted") == (busy == "interrupt")

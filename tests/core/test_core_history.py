@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from triolet.core.conversation import Ending, Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
-from triolet.core.history import TokenEstimate, fit, length, turns, without_blocks
+from triolet.core.history import UNANSWERED, TokenEstimate, fit, length, turns, without_blocks
 
 ONE = TokenEstimate(1.0)
 
@@ -28,7 +30,7 @@ def script(messages: list[Message]) -> str:
         ("A", ["A"]),
         ("AaBb", ["Aa", "Bb"]),
         ("AaaaB", ["Aaaa", "B"]),
-        ("AB", ["A", "B"]),
+        ("ABaC", ["ABa", "C"]),
         ("aBb", ["a", "Bb"]),
         ("aa", ["aa"]),
     ],
@@ -67,14 +69,14 @@ def test_the_oldest_turns_are_dropped_whole(
 
 def test_a_short_turn_behind_a_long_one_is_dropped_with_it() -> None:
     """History has no holes."""
-    messages = [Message.of("user", "a"), Message.of("user", "b" * 100), Message.of("user", "c")]
-    assert fit(messages, context_tokens=50, estimate=ONE) == messages[2:]
+    messages = [*said("Aa"), Message.of("user", "b" * 100), *said("cC")]
+    assert fit(messages, context_tokens=50, estimate=ONE) == messages[4:]
 
 
 def test_the_default_estimate_is_cautious() -> None:
-    messages = [Message.of("user", "x" * 66)] * 2
-    assert fit(messages, context_tokens=52) == messages
-    assert fit(messages, context_tokens=51) == messages[1:]
+    messages = [Message.of("user", "x" * 33), Message.of("assistant", "x" * 33), Message.of("user", "x" * 66)]
+    assert fit(messages, context_tokens=56) == messages
+    assert fit(messages, context_tokens=55) == messages[2:]
 
 
 def test_what_is_kept_is_another_list() -> None:
@@ -105,7 +107,8 @@ def test_turns_are_the_messages(messages: list[Message]) -> None:
     assert [message for turn in groups for message in turn] == messages
     assert all(groups)
     assert all(turn[0].role == "user" for turn in groups[1:])
-    assert all(message.role == "assistant" for turn in groups for message in turn[1:])
+    assert all(turn[-1].role == "assistant" for turn in groups[:-1])
+    assert not any(pair == ("assistant", "user") for turn in groups for pair in pairwise(each.role for each in turn))
 
 
 def test_fitting_takes_linear_time() -> None:
@@ -177,11 +180,25 @@ def test_no_report_drives_the_estimate_out_of_bounds(reports: list[tuple[int, in
     assert 0.5 <= estimate.characters_per_token <= 8.0
 
 
-@pytest.mark.parametrize("context_tokens", range(0, 120, 10))
-def test_what_was_said_between_rounds_parts_no_result_from_its_call(context_tokens: int) -> None:
-    called = Message("assistant", (ToolCallPart("1", "look", "{}"),))
-    told = Message("tool", (ToolResultPart("1", "x" * 10),))
-    messages = [*said("A"), called, told, *said("B"), called, told, *said("Cc")]
-    kept = fit(messages, context_tokens=context_tokens, estimate=ONE)
-    assert kept == messages[len(messages) - len(kept) :]
-    assert kept[0].role == "user"
+CALLED = Message("assistant", (ToolCallPart("1", "look", "{}"),))
+TOLD = Message("tool", (ToolResultPart("1", "x" * 10),))
+
+
+@pytest.mark.parametrize("context_tokens", range(0, 200, 10))
+def test_what_was_said_on_the_way_stays_with_what_it_was_said_to(context_tokens: int) -> None:
+    """And what was asked together stays together, or goes together."""
+    older, last = [*said("ABa"), *said("C"), CALLED, TOLD, *said("Dd")], [*said("EF"), CALLED, TOLD, *said("G")]
+    kept = fit([*older, *last], context_tokens=context_tokens, estimate=ONE)
+    assert kept in [last, [*older[3:], *last], [*older, *last]]
+
+
+def test_what_could_not_be_answered_is_no_part_of_what_is_asked_next() -> None:
+    messages = [*said("AB"), UNANSWERED, *said("C"), CALLED, TOLD, UNANSWERED, *said("D")]
+    assert [len(turn) for turn in turns(messages)] == [3, 4, 1]
+    assert fit(messages, context_tokens=0, estimate=ONE) == messages[-1:]
+
+
+def test_no_model_gets_to_see_that_nothing_was_said() -> None:
+    messages = [*said("A"), UNANSWERED, *said("B")]
+    assert fit(messages, context_tokens=32, estimate=ONE) == said("AB"), "nor does it take any room"
+    assert fit(messages, context_tokens=31, estimate=ONE) == said("B")

@@ -101,8 +101,34 @@ def test_where_there_is_room_again_the_next_refusal_is_the_first(how: str) -> No
 
 def test_what_is_posted_first_is_taken_first_however_many_wait() -> None:
     mailbox = filled(A1, A2, limit=1)
-    mailbox.post_first(A3)
-    assert rest(mailbox) == [(A3,), (A1,), (A2,)]
+    mailbox.post_first(A3, B1)
+    assert rest(mailbox) == [(A3,), (B1,), (A1,), (A2,)]
+
+
+@pytest.mark.parametrize("how", ["take", "together", "take_from", "drop", "nothing"])
+def test_what_was_posted_first_takes_no_room(how: str) -> None:
+    mailbox = filled(A1, limit=2)
+    mailbox.take(together=False)
+    mailbox.post_first(A1, A2)
+    if how.startswith("take"):
+        mailbox.take(together=False)
+    if how == "together":
+        mailbox.post_first(A1)
+        mailbox.take(together=True)
+    if how == "take_from":
+        mailbox.take_from(ADA)
+    if how == "drop":
+        mailbox.drop()
+    assert mailbox.post(A3)
+    assert mailbox.post(A3)
+    assert not mailbox.post(A3)
+
+
+def test_what_a_button_asks_is_asked_alone() -> None:
+    pressed = attrs.evolve(A3, message_id=None)
+    mailbox = filled(A1, pressed, A2, A3)
+    assert [mailbox.take(together=True) for _ in range(3)] == [(A1,), (pressed,), (A2, A3)]
+    assert filled(pressed).take_from(ADA) == ()
 
 
 def test_an_edit_changes_the_question_where_it_waits() -> None:

@@ -13,6 +13,10 @@ from triolet.core.status import Status, render_status
     [
         (Status(), ["I am writing no answer.", "Messages that wait: 0"]),
         (Status(waiting=2), ["I am writing no answer.", "Messages that wait: 2"]),
+        (
+            Status(awaits="other answers to end", waiting=1),
+            ["I am writing no answer yet, and wait for other answers to end.", "Messages that wait: 1"],
+        ),
         (Status(0.0), ["I have been writing an answer for 0 s.", "Messages that wait: 0"]),
         (
             Status(71.6, "search, weather", 1),

@@ -28,6 +28,7 @@ from triolet.core.coalescer import Coalescer
 from triolet.core.commands import PREFERENCES, UNSWITCHED, Preference, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
 from triolet.core.ending import EDITED
+from triolet.core.history import UNANSWERED
 from triolet.core.mailbox import Clear, Mailbox, Question, Task
 from triolet.core.ports import Store
 from triolet.core.status import Status
@@ -64,21 +65,34 @@ class Services:
 
 
 class Conversation:
-    """``post`` takes a question that a button asks, at any time, even if this conversation is over by then."""
+    """``post`` takes a question that a button asks, at any time, even if this conversation is over by then.
 
-    def __init__(self, key: ConversationKey, services: Services, post: Callable[[Task], object]) -> None:
+    ``switched`` tells what a chat has switched just now, which counts before it is kept.
+    """
+
+    def __init__(
+        self,
+        key: ConversationKey,
+        services: Services,
+        post: Callable[[Task], object],
+        switched: Callable[[ConversationKey], Mapping[Preference, str]],
+    ) -> None:
         self._key = key
         self._pressed_in = key
         """Where its buttons are pressed: the chat may become another one."""
         self._services = services
         self._post = post
+        self._switched = switched
         self._mailbox = Mailbox(services.queue_limit)
         self._turn: Turn | None = None
-        self._began = 0.0
+        self._began: float | None = None
+        """When it was its turn."""
         self._asked: tuple[Question, ...] = ()
         """What the turn answers."""
         self._steered: tuple[Question, ...] = ()
         """What the turn has taken in on its way."""
+        self._is_asked_again = False
+        """Whether all that waits again, and is done with when it is answered."""
         self._preferences: dict[Preference, str] = {}
         self._shown_at: Place | None = None
         self._approvals = Approvals(services.buttons, services.approval_seconds)
@@ -105,14 +119,18 @@ class Conversation:
     def edit(self, edited: Question) -> bool:
         """Take a message's new text; False if it changes nothing.
 
-        A question that waits is changed where it waits. One that is being answered, is asked again instead.
+        A question that waits is changed where it waits. One that is being answered is asked again instead, with all
+        that was asked together with it, or said on the way.
         """
         if self._mailbox.edit(edited):
             return True
-        asked = next((each for each in self._asked if each.is_edited_by(edited)), edited)
-        if asked.text == edited.text or not self._stop_turn(Ending.INTERRUPTED, EDITED):
+        if not any(each.is_edited_by(edited) and each.text != edited.text for each in self._asked):
             return False
-        self._mailbox.post_first(attrs.evolve(asked, text=edited.text, update_ids=edited.update_ids))
+        if not self._stop_turn(Ending.INTERRUPTED, EDITED):
+            return False
+        asked = [each.edited(edited) if each.is_edited_by(edited) else each for each in self._asked]
+        self._mailbox.post_first(*asked, *self._steered)
+        self._is_asked_again = True
         return True
 
     def stop(self, ending: Ending = Ending.STOPPED) -> tuple[bool, list[Question]]:
@@ -126,7 +144,8 @@ class Conversation:
         self._preferences[preference] = value
 
     def _wanted(self, preference: Preference) -> str:
-        return self._preferences.get(preference) or self._services.preferences[preference]
+        switched = self._switched(self._pressed_in).get(preference)
+        return switched or self._preferences.get(preference) or self._services.preferences[preference]
 
     @property
     def status(self) -> Status:
@@ -134,15 +153,22 @@ class Conversation:
         waiting = len(self._mailbox.questions)
         if self._turn is None or self._turn.ending is not None:
             return Status(waiting=waiting)
+        if self._began is None:
+            return Status(awaits="other answers to end", waiting=waiting)
         return Status(trio.current_time() - self._began, self._turn.coalescer.awaits, waiting)
 
     def move(self, chat_id: int) -> None:
         """The chat is that one now."""
         self._pressed_in = ConversationKey(chat_id, self._key.thread_id)
 
-    def is_shown_in(self, key: ConversationKey) -> bool:
-        """Whether its answer goes there now: where a topic is gone, that is the chat itself."""
-        return self._shown_at is not None and self._shown_at.key == key
+    @property
+    def chat_id(self) -> int:
+        """The chat, as it is now."""
+        return self._pressed_in.chat_id
+
+    def is_at(self, key: ConversationKey) -> bool:
+        """Whether it is that one's, or its answer goes there now: where a topic is gone, that is the chat itself."""
+        return self._pressed_in == key or (self._shown_at is not None and self._shown_at.key == key)
 
     def press_stop(self, draft_id: int) -> None:
         """Stop the answer that the draft belongs to; what waits is answered. Any other draft's button does nothing."""
@@ -179,7 +205,7 @@ class Conversation:
     async def _answer(self, questions: tuple[Question, ...]) -> None:
         """Answer them as one: each was said, and the answer is a reply to the last."""
         question = questions[-1]
-        self._asked, self._began, self._shown_at = questions, trio.current_time(), question.place
+        self._asked, self._began, self._shown_at = questions, None, question.place
         self._services.buttons.forget(self._pressed_in)  # what could be continued is not the last answer any more
         button = self._issue_stop_button(question)
         mode = parse_stream_mode(self._wanted("stream")) or "auto"
@@ -200,6 +226,7 @@ class Conversation:
                 return await self._approvals.ask(call, emit, key=key, user_id=question.user_id, shown_by=shown_by)
 
             async with self._services.turns:
+                self._began = trio.current_time()
                 said = await self._services.store.load(self._key)
                 await self._services.agent.answer([*said, *_messages(questions)], emit, approve, self._steer)
 
@@ -208,6 +235,7 @@ class Conversation:
         finally:
             self._turn = self._shown_at = None
             self._asked = self._steered = ()
+            self._is_asked_again = False
             self._services.buttons.revoke(button)
 
     def _steer(self) -> list[Message]:
@@ -242,11 +270,15 @@ class Conversation:
         return render_footer(tally.spent(self._services.price)) if self._services.footer else ""
 
     async def _record(self, turn: Turn) -> None:
-        said = turn.transcript.finish(turn.ending or Ending.SHUTDOWN)
+        ending = turn.ending or Ending.SHUTDOWN
+        said = turn.transcript.finish(ending)
+        if ending is not Ending.INTERRUPTED and not (said and said[-1].role == "assistant"):
+            said.append(UNANSWERED)  # what interrupts, goes on with what was asked
+        answered = () if self._is_asked_again else (*self._asked, *self._steered)
         await self._services.store.record(
             self._key,
             [*_messages(self._asked), *said],
-            finished=[update_id for each in (*self._asked, *self._steered) for update_id in each.update_ids],
+            finished=[update_id for each in answered for update_id in each.update_ids],
             spent=turn.tally.spent(self._services.price),
             user_id=self._asked[-1].user_id,
         )

@@ -31,7 +31,10 @@ class Switch:
 
 
 class Switches:
-    """Carries switches out one after the other, in the order of `post`; ``tell`` hears of each that is kept."""
+    """Carries switches out one after the other, in the order of `post`; ``tell`` hears of each that is kept.
+
+    One counts as soon as it is posted, and no longer if it cannot be kept.
+    """
 
     def __init__(self, store: Store, screen: Screen, tell: Callable[[Switch], None]) -> None:
         self._store = store
@@ -44,10 +47,15 @@ class Switches:
         """It is carried out when somebody runs `carry_out_next` for it."""
         self._waiting.append(switch)
 
+    def newest(self, key: ConversationKey) -> dict[Preference, str]:
+        """What the chat of that conversation has switched, and is still to be kept."""
+        chat = _chat_of(key)
+        return {each.preference: each.value for each in self._waiting if _chat_of(each.place.key) == chat}
+
     async def carry_out_next(self) -> None:
         """Tasks that begin together begin in any order, so each carries out the oldest switch there is."""
         async with self._turn:
-            switch = self._waiting.popleft()
+            switch = self._waiting[0]
             chat, finished = _chat_of(switch.place.key), [switch.update_id]
             try:
                 await self._store.put(chat, switch.preference, switch.value, finished=finished)
@@ -57,6 +65,8 @@ class Switches:
             else:
                 self._tell(switch)
                 notice = PREFERENCES[switch.preference][switch.value]
+            finally:
+                self._waiting.popleft()
         self._screen.notify(switch.place, FormattedText(notice))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import structlog
 
 from triolet.app.conversation import Services
 from triolet.app.preferences import load_preference
 from triolet.core.calls import Place
+from triolet.core.commands import Preference
 from triolet.core.ports import Store
 from triolet.core.status import Status, render_status
 from triolet.core.text import FormattedText
@@ -37,10 +39,12 @@ async def tell_usage(store: Store, screen: Screen, place: Place, update_id: int)
     screen.notify(place, FormattedText(text))
 
 
-async def tell_status(services: Services, status: Status, place: Place, update_id: int) -> None:
-    """Tell it in the chat that asked for it, with what that chat has switched."""
+async def tell_status(
+    services: Services, status: Status, newest: Mapping[Preference, str], place: Place, update_id: int
+) -> None:
+    """Tell it in the chat that asked for it, with what that chat has switched; ``newest`` may not be kept yet."""
     switches = {
-        preference: await load_preference(services.store, place.key, preference) or configured
+        preference: newest.get(preference) or await load_preference(services.store, place.key, preference) or configured
         for preference, configured in services.preferences.items()
     }
     try:

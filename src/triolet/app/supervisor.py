@@ -106,7 +106,7 @@ class Supervisor:
             self._note(update, is_new=is_new)
             return self._message(update)
         if isinstance(update, Edited):
-            return self._edit(update.message, is_new=is_new)
+            return self._edit(update.message)
         if isinstance(update, Removed):
             return [update.update_id, *self._leave(update.chat_id)]
         if isinstance(update, StopPressed):
@@ -146,15 +146,14 @@ class Supervisor:
             return [message.update_id]
         return self._post(_question_of(message))
 
-    def _edit(self, message: Incoming, *, is_new: bool) -> list[int]:
-        """A message has changed. What an earlier run has left of one that nobody waits for is a question itself."""
+    def _edit(self, message: Incoming) -> list[int]:
+        """A message has changed; that of one which nobody waits for, now or since an earlier run, changes nothing."""
         is_read = bool(message.text.strip()) and parse_command(message.text, self._bot) is None
         if not (is_read and self._access.hears(message, is_command=False) and self._access.admits(message.user_id)):
             return [message.update_id]
-        conversation, question = self._conversations.get(message.key), _question_of(message)
-        if conversation is not None and conversation.edit(question):
-            return []
-        return [message.update_id] if is_new else self._post(question)
+        conversation = self._conversations.get(message.key)
+        is_waited_for = conversation is not None and conversation.edit(_question_of(message))
+        return [] if is_waited_for else [message.update_id]
 
     def _is_served(self, message: Incoming, *, is_command: bool) -> bool:
         if not self._access.hears(message, is_command=is_command):
@@ -168,14 +167,14 @@ class Supervisor:
 
     def _stop_pressed(self, pressed: StopPressed) -> None:
         # A draft lives in a private chat, whose id is the user's: the only one who can press its button.
-        conversation = self._find(pressed.key)
-        if conversation is not None and self._access.admits(pressed.key.chat_id):
-            conversation.press_stop(pressed.draft_id)
+        if self._access.admits(pressed.key.chat_id):
+            for conversation in self._at(pressed.key):
+                conversation.press_stop(pressed.draft_id)
 
-    def _find(self, key: ConversationKey) -> Conversation | None:
-        """The conversation of a chat or topic, or else the one whose answer is shown there."""
-        strays = (each for each in self._conversations.values() if each.is_shown_in(key))
-        return self._conversations.get(key) or next(strays, None)
+    def _at(self, key: ConversationKey) -> list[Conversation]:
+        """The conversation of a chat or topic, before any other whose answer is shown there."""
+        found = [each for each in self._conversations.values() if each.is_at(key)]
+        return sorted(found, key=lambda each: each is not self._conversations.get(key))
 
     def _button_pressed(self, pressed: ButtonPressed) -> None:
         found = self._services.buttons.redeem(
@@ -186,9 +185,10 @@ class Supervisor:
         self._services.screen.answer_press(pressed.query_id, "" if isinstance(found, Button) else _PRESSES[found])
 
     def _move(self, moved: Moved) -> None:
-        """What is being answered goes on, and hears what is said in the new chat."""
+        """What is being answered goes on, and hears what is said in the new chat, unless another answer does there."""
         for key in [key for key in self._conversations if key.chat_id == moved.chat_id]:
-            conversation = self._conversations[ConversationKey(moved.to, key.thread_id)] = self._conversations.pop(key)
+            conversation, new = self._conversations.pop(key), ConversationKey(moved.to, key.thread_id)
+            self._conversations[key if new in self._conversations else new] = conversation
             conversation.move(moved.to)
         self._services.buttons.move(moved.chat_id, moved.to)
 
@@ -199,7 +199,7 @@ class Supervisor:
         return [update_id for question in dropped for update_id in question.update_ids]
 
     def _conversations_in(self, chat_id: int) -> list[Conversation]:
-        return [each for key, each in self._conversations.items() if key.chat_id == chat_id]
+        return [each for each in self._conversations.values() if each.chat_id == chat_id]
 
     def _command(self, command: Command, message: Incoming, place: Place) -> list[int]:
         if command.name == "stop":
@@ -209,9 +209,9 @@ class Supervisor:
         if command.name in PREFERENCES:
             return self._switch(command, message, place)
         if command.name == "status":
-            conversation = self._find(place.key)
-            status = conversation.status if conversation is not None else Status()
-            self._nursery.start_soon(tell_status, self._services, status, place, message.update_id)
+            status = next((each.status for each in self._at(place.key)), Status())
+            newest = self._switches.newest(place.key)
+            self._nursery.start_soon(tell_status, self._services, status, newest, place, message.update_id)
             return []
         if command.name == "usage":
             services = self._services
@@ -239,27 +239,28 @@ class Supervisor:
             conversation.prefer(switch.preference, switch.value)
 
     def _decide(self, command: Command, message: Incoming, place: Place) -> list[int]:
-        conversation = self._find(place.key)
         allowed = command.name == "allow"
-        if conversation is None or not conversation.decide(message.user_id, allowed=allowed):
+        if not any(each.decide(message.user_id, allowed=allowed) for each in self._at(place.key)):
             self._notify(place, "There is nothing that I want to be allowed.")
         return [message.update_id]
 
     def _stop(self, place: Place, *, quiet: bool = False) -> list[int]:
-        """Stop the answer and drop what waits; returns the update ids of what was dropped."""
-        conversation = self._find(place.key)
-        stopped, dropped = conversation.stop() if conversation is not None else (False, [])
-        if not stopped and dropped:
-            self._notify(place, f"⏹ {dropped_line(len(dropped))}")
-        elif not stopped and not quiet:
+        """Stop every answer there, and drop what waits; returns the update ids of what was dropped."""
+        stops = [conversation.stop() for conversation in self._at(place.key)]
+        untold = sum(len(dropped) for stopped, dropped in stops if not stopped)  # an answer's end tells its own
+        if untold:
+            self._notify(place, f"⏹ {dropped_line(untold)}")
+        elif not quiet and not any(stopped for stopped, _ in stops):
             self._notify(place, "There is nothing to stop.")
-        return [update_id for question in dropped for update_id in question.update_ids]
+        return [update_id for _, dropped in stops for question in dropped for update_id in question.update_ids]
 
     def _post(self, task: Task) -> list[int]:
         key = task.place.key
         conversation = self._conversations.get(key)
         if conversation is None:
-            conversation = self._conversations[key] = Conversation(key, self._services, self._post)
+            conversation = self._conversations[key] = Conversation(
+                key, self._services, self._post, self._switches.newest
+            )
             conversation.post(task)
             self._nursery.start_soon(self._run, conversation)
             return []

@@ -3,9 +3,14 @@
 Tokens are estimated from characters, because exact counting needs each model's tokeniser; the estimate is
 corrected by what the provider reports. Rules:
 
-1. The system prompt and the last user message always go, however long they are.
-2. Whole turns (a user's message and all that answers it) are dropped, the oldest first; a turn is never cut,
-   so that no tool result loses its call.
+1. The system prompt and the last turn always go, however long they are.
+2. Whole turns (what a user asked, and all that answers it) are dropped, the oldest first; a turn is never cut, so that
+   no tool result loses its call, and no answer a part of its question.
+3. A turn begins with a user's message behind an assistant's. One behind another user's message was asked together with
+   it, and one behind a tool's was said while the turn went on.
+4. A turn that ends without an answer ends with `UNANSWERED`, which no model gets to see: what was too long to be
+   answered must not become a part of what is asked next, and of all that is asked ever after. Only what interrupts a
+   turn before its first word goes on with it.
 """
 
 from __future__ import annotations
@@ -17,6 +22,9 @@ import attrs
 from triolet.core.conversation import Message, OpaquePart, TextPart, ToolCallPart, ToolResultPart
 
 _PER_MESSAGE = 4  # tokens of framing that every dialect spends on a message
+
+UNANSWERED = Message("assistant", ())
+"""What an assistant who says nothing says: a message of no parts."""
 
 
 def length(message: Message) -> int:
@@ -62,8 +70,8 @@ class TokenEstimate:
 def turns(messages: Sequence[Message]) -> list[list[Message]]:
     """The messages in groups that belong together: each begins with a user's message (but maybe the first)."""
     groups: list[list[Message]] = []
-    for message in messages:
-        if message.role == "user" or not groups:
+    for message, before in zip(messages, [None, *messages], strict=False):
+        if before is None or (message.role, before.role) == ("user", "assistant"):
             groups.append([])
         groups[-1].append(message)
     return groups
@@ -77,11 +85,13 @@ def fit(
     estimate: TokenEstimate = TokenEstimate(),
 ) -> list[Message]:
     """The newest whole turns whose estimate is at most ``context_tokens``, the last turn in any case."""
-    kept = 0
-    characters = len(system_prompt)
-    for turn in reversed(turns(messages)):
+    kept: list[list[Message]] = []
+    count, characters = 0, len(system_prompt)
+    for whole in reversed(turns(messages)):
+        turn = [message for message in whole if message.parts]
+        count += len(turn)
         characters += sum(map(length, turn))
-        if kept and estimate.tokens_of(characters, kept + len(turn)) > context_tokens:
+        if kept and estimate.tokens_of(characters, count) > context_tokens:
             break
-        kept += len(turn)
-    return list(messages[len(messages) - kept :])
+        kept.append(turn)
+    return [message for turn in reversed(kept) for message in turn]

@@ -2,9 +2,10 @@
 
 Rules:
 
-1. Nothing is taken ahead of what came before it; only a question that was edited while it was being answered goes
-   first.
+1. Nothing is taken ahead of what came before it; only what is asked again, because it was edited while it was being
+   answered, goes first.
 2. Questions are taken one at a time, or, where they are wanted together, with all of the same person directly behind.
+   What a button asks, is asked alone.
 3. An edit changes a question where it waits, and from then on the question stands for the edit's update, too.
 4. Only questions are dropped, and only they are counted: what is to be forgotten will be, whatever else is wanted.
 """
@@ -38,6 +39,10 @@ class Question:
             return False
         return (self.place.lane, self.message_id) == (other.place.lane, other.message_id)
 
+    def edited(self, other: Question) -> Question:
+        """The question as it is now, which stands for the edit's update, too."""
+        return attrs.evolve(self, text=other.text, update_ids=(*self.update_ids, *other.update_ids))
+
 
 @attrs.frozen
 class Clear:
@@ -57,6 +62,8 @@ class Mailbox:
         self._limit = limit
         self._tasks: deque[Task] = deque()
         self._at_work = False
+        self._first = 0
+        """How many at the front were posted first."""
         self.refused = 0
         """How many questions found no room since there was some."""
 
@@ -70,45 +77,51 @@ class Mailbox:
 
     def post(self, task: Task) -> bool:
         """Take the task in, behind all others; False for a question if too many wait already."""
-        if isinstance(task, Question) and len(self.questions) + self._at_work > self._limit:
+        if isinstance(task, Question) and len(self.questions) - self._first + self._at_work > self._limit:
             self.refused += 1
             return False
         self._tasks.append(task)
         return True
 
-    def post_first(self, question: Question) -> None:
-        """Take it in ahead of all others, however many wait."""
-        self._tasks.appendleft(question)
+    def post_first(self, *questions: Question) -> None:
+        """Take them in, in their order, ahead of all others, however many wait."""
+        self._tasks.extendleft(reversed(questions))
+        self._first += len(questions)
 
     def take(self, *, together: bool) -> Clear | tuple[Question, ...]:
         """What comes next; ``together`` with a question go those that its person asked right behind it."""
         self._at_work, self.refused = True, 0
-        task = self._tasks.popleft()
+        task = self._take_next()
         if isinstance(task, Clear):
             return task
-        return (task, *(self.take_from(task.user_id) if together else ()))
+        return (task, *(self.take_from(task.user_id) if together and task.message_id is not None else ()))
 
     def take_from(self, user_id: int) -> tuple[Question, ...]:
-        """That person's questions, as many as come before anything else."""
+        """That person's messages, as many as come before anything else."""
         taken: list[Question] = []
-        while self._tasks and isinstance(first := self._tasks[0], Question) and first.user_id == user_id:
+        while self._tasks and isinstance(first := self._tasks[0], Question):
+            if first.user_id != user_id or first.message_id is None:
+                break
             taken.append(first)
-            self._tasks.popleft()
+            self._take_next()
         self.refused = 0 if taken else self.refused
         return tuple(taken)
+
+    def _take_next(self) -> Task:
+        self._first = max(self._first - 1, 0)
+        return self._tasks.popleft()
 
     def edit(self, edited: Question) -> bool:
         """Whether the message waits; it has the new text then."""
         for number, task in enumerate(self._tasks):
             if isinstance(task, Question) and task.is_edited_by(edited):
-                update_ids = (*task.update_ids, *edited.update_ids)
-                self._tasks[number] = attrs.evolve(task, text=edited.text, update_ids=update_ids)
+                self._tasks[number] = task.edited(edited)
                 return True
         return False
 
     def drop(self) -> list[Question]:
         """Let no question wait any more; returns those that did."""
-        dropped, self.refused = self.questions, 0
+        dropped, self.refused, self._first = self.questions, 0, 0
         self._tasks = deque(task for task in self._tasks if isinstance(task, Clear))
         return dropped
 

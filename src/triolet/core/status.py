@@ -13,7 +13,8 @@ from triolet.core.commands import Preference
 class Status:
     """What a conversation is at: how many ``seconds`` an answer has been written for, None if none is.
 
-    ``awaits`` is what that one waits for, if it is not the model; ``waiting`` is how many questions do.
+    ``awaits`` is what that one waits for, or the next one before it begins, if it is not the model; ``waiting`` is how
+    many questions do.
     """
 
     seconds: float | None = None
@@ -35,6 +36,6 @@ def render_status(status: Status, *, model: str, switches: Mapping[Preference, s
 
 def _work(status: Status) -> str:
     if status.seconds is None:
-        return "I am writing no answer."
+        return f"I am writing no answer{f' yet, and wait for {status.awaits}' if status.awaits else ''}."
     awaits = f", and wait for {status.awaits}" if status.awaits else ""
     return f"I have been writing an answer for {status.seconds:.0f} s{awaits}."
