@@ -73,6 +73,7 @@ class Strike:
         leaves_previews: what was growing on the screen may stay as it is.
         leaves_unstored: what was said while it lasted may not be stored.
         at_delivery: it also comes when all answers are recorded, and on their way.
+        spares: parts of the bot at whose steps it finds nothing.
     """
 
     act: Callable[[World], bool]
@@ -85,6 +86,7 @@ class Strike:
     leaves_previews: bool = False
     leaves_unstored: bool = False
     at_delivery: bool = False
+    spares: frozenset[str] = frozenset()
 
 
 async def play_on(trial: Trial, play: Play, strike: Strike) -> None:
@@ -388,9 +390,9 @@ async def check_unstored(world: World) -> None:
 
 STRIKES: Mapping[str, Strike] = {
     "stop": Strike(on_work(everybody_says("/stop")), check_beginning, Ending.STOPPED, last=True),
-    "button": Strike(press, check_beginning, Ending.STOPPED, last=True),
+    "button": Strike(press, check_beginning, Ending.STOPPED, last=True, spares=frozenset({"conversation"})),
     "new": Strike(on_work(everybody_says("/new")), check_forgotten, Ending.STOPPED, last=True),
-    "cancel": Strike(cancel, check_beginning, Ending.SHUTDOWN, last=True),
+    "cancel": Strike(cancel, check_beginning, Ending.SHUTDOWN, last=True, spares=frozenset({"conversation"})),
     "message": Strike(on_work(everybody_says(AGAIN)), check_both),
     "message_stop": Strike(on_work(everybody_says(AGAIN, "/stop")), check_beginning, Ending.STOPPED, last=True),
     "interrupt": Strike(on_work(everybody_says(AGAIN)), check_newest, Ending.INTERRUPTED, busy="interrupt"),

@@ -5,6 +5,7 @@ The same sweep over the libraries' own backends finds the slot that they lose, s
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
 from types import ModuleType
@@ -25,7 +26,7 @@ from triolet.emulator import App, Exchange
 from triolet.net.network import open_transport
 from triolet.testing import Trial, sweep
 
-SEEDS = range(3)
+SEEDS = range(int(os.environ.get("SWEEP_SEEDS", "1")))
 
 LIBRARIES = [
     pytest.param(httpx, httpcore, TrioStream, id="httpx"),

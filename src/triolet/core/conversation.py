@@ -89,7 +89,8 @@ class Message:
     """One message of a conversation, in no provider's dialect.
 
     A ``tool`` message holds the results of the calls of the assistant's message before it, all of them. ``ending``
-    tells how an assistant's message ended; others are always complete.
+    tells how an assistant's message ended; others are always complete. An assistant's message without parts says that
+    there was no answer.
     """
 
     role: Role

@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
 ROUNDS: Final = 100_000
@@ -35,11 +35,11 @@ class Patience:
         self._errors = 0
         self._until = 2 * limit
 
-    def judge(self, now: float, next_deadline: float, *, runnable: bool) -> Verdict:
-        """Of a round that begins now; ``next_deadline`` is the nearest one of the program, in seconds from now."""
+    def judge(self, now: float, nothing_comes: Callable[[], bool]) -> Verdict:
+        """Of a round that begins now; ``nothing_comes`` is asked only where it matters."""
         self._rounds = self._rounds + 1 if now == self._moved_at else 0
         self._moved_at = now
-        if self._is_stuck(now, next_deadline, runnable=runnable):
+        if self._is_stuck(now, nothing_comes):
             self._errors += 1
             self._rounds, self._until = 0, now + self._limit
             return "stuck" if self._errors <= ERRORS else "hopeless"
@@ -48,8 +48,7 @@ class Patience:
             return "late"
         return "fine"
 
-    def _is_stuck(self, now: float, next_deadline: float, *, runnable: bool) -> bool:
+    def _is_stuck(self, now: float, nothing_comes: Callable[[], bool]) -> bool:
         if self._rounds > (1000 if self._errors else ROUNDS):
             return True
-        nothing_comes = not runnable and next_deadline == math.inf
-        return (self._is_late and nothing_comes) or now > self._until
+        return now > self._until or (self._is_late and nothing_comes())

@@ -201,10 +201,7 @@ class Trial(trio.abc.Instrument):
             self._strike(task)
 
     def _look_at_the_clock(self) -> None:
-        statistics = trio.lowlevel.current_statistics()
-        verdict = self._patience.judge(
-            trio.current_time(), statistics.seconds_to_next_deadline, runnable=statistics.tasks_runnable > 0
-        )
+        verdict = self._patience.judge(trio.current_time(), _nothing_comes)
         if verdict != "fine" and not self._hanging:
             self._hanging = "\n".join(line for task in self._tasks()[:1] for line in tree(task))
         if verdict == "stuck":
@@ -266,6 +263,12 @@ class Trial(trio.abc.Instrument):
         mistake = self._mistake.error
         if mistake is not None and mistake is not error:
             error.add_note(f"A mistake in a strike, or in what it watches, came before: {mistake!r}")
+
+
+def _nothing_comes() -> bool:
+    """Whether no task can run, and none waits for a time."""
+    statistics = trio.lowlevel.current_statistics()
+    return not statistics.tasks_runnable and statistics.seconds_to_next_deadline == math.inf
 
 
 def _replay_of(name: str, limit: float) -> Callable[[str], str]:
