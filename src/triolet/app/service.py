@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -51,6 +52,8 @@ async def run_service(
         await trio.sleep(WARM_UP_AFTER)
         await warm_up(providers)
         await ThreadExecutor()(load_prices)
+        # What is loaded now stays; a collection that looks through all of it, again and again, stalls every answer.
+        gc.freeze()
 
 
 @attrs.define
