@@ -219,10 +219,13 @@ async def check_forgotten(world: World) -> None:
 
 
 def cancel(world: World) -> bool:
-    """A cancel that nobody explains."""
-    for turn in world.turns:
+    """A cancel that nobody explains, of all answers if all are there."""
+    turns = world.turns
+    if len(turns) < len(world.play.chats):
+        return False
+    for turn in turns:
         turn.scope.cancel()
-    return bool(world.turns)
+    return True
 
 
 async def check_both(world: World) -> None:
