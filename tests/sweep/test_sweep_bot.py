@@ -23,7 +23,7 @@ from triolet.testing import Trial, replay, sweep
 POINTS = os.environ.get("SWEEP_POINTS", "")
 SEEDS = range(int(os.environ.get("SWEEP_SEEDS", "1")))
 REPLAY = os.environ.get("SWEEP_REPLAY", "")
-EXAMPLES = int(os.environ.get("SWEEP_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("SWEEP_EXAMPLES", "25"))
 """How many schedules Hypothesis chooses."""
 
 PARTS = {"provider", "coalescer", "transport", "outbox", "commit", "conversation"}
