@@ -5,6 +5,7 @@
     TrioletError
     ├ ConfigError            fix your file or command       .path .key
     ├ StartError             the program cannot begin       .exit_code
+    │ └ StoreError           the disk or the database refuses: go on without, try again
     ├ ProviderError          the answer failed; tell the chat
     │ ├ ProviderUnavailable  the same request may work later    .retry_after
     │ └ ProviderRejected     the same request never will        .status
@@ -61,6 +62,13 @@ class StartError(TrioletError):
     def __init__(self, message: str, *, exit_code: ExitCode) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class StoreError(StartError):
+    """The disk or the database refuses. At the start it is the end; later it passes, or an operator mends it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=ExitCode.DATABASE)
 
 
 class ProviderError(TrioletError):

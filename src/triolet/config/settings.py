@@ -204,6 +204,26 @@ class LimitSettings:
 
 
 @attrs.frozen
+class DeliverySettings:
+    uncertain: Literal["ask", "resend", "skip"] = _key(
+        "ask", "ask | resend | skip: what becomes of a message that Telegram did not confirm, and that is not found"
+    )
+
+
+@attrs.frozen
+class RestartSettings:
+    resume: Literal["auto", "ask", "off"] = _key(
+        "auto", "auto | ask | off: whether an answer that a restart interrupted goes on; auto asks where a tool ran"
+    )
+    max_age: float = _key(21600.0, "seconds; older messages that wait are offered, not answered", checks.seconds)
+
+
+@attrs.frozen
+class ShutdownSettings:
+    grace: float = _key(20.0, "seconds that running answers get to end by themselves", checks.seconds)
+
+
+@attrs.frozen
 class StoreSettings:
     path: Path = attrs.field(default=Path("triolet.db"), metadata={"about": "relative to this file's folder"})
 
@@ -219,6 +239,9 @@ class Settings:
     streaming: StreamingSettings = attrs.field(factory=StreamingSettings)
     tools: ToolSettings = attrs.field(factory=ToolSettings)
     mcp: tuple[McpSettings, ...] = ()
+    delivery: DeliverySettings = attrs.field(factory=DeliverySettings)
+    restart: RestartSettings = attrs.field(factory=RestartSettings)
+    shutdown: ShutdownSettings = attrs.field(factory=ShutdownSettings)
     limits: LimitSettings = attrs.field(factory=LimitSettings)
     store: StoreSettings = attrs.field(factory=StoreSettings)
 

@@ -12,7 +12,28 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from triolet.core.calls import Place
 from triolet.core.conversation import ConversationKey
+
+ButtonKind: TypeAlias = Literal["continue", "resend", "answer"]
+"""Go on with an answer that broke off; send a letter that may be lost; answer what has waited for long."""
+
+
+@attrs.frozen
+class KeptButton:
+    """A button that outlives the run that showed it.
+
+    ``place`` is where it stands, ``user_ids`` are who may press it, ``letter`` is the number of what is to be resent, and
+    ``update_ids`` are what is to be answered.
+    """
+
+    nonce: str
+    kind: ButtonKind
+    place: Place
+    user_ids: tuple[int, ...]
+    letter: int | None = None
+    update_ids: tuple[int, ...] = ()
+
 
 LASTING = 1000
 """How many buttons nobody takes away again; of more than that, the oldest mean nothing any more."""

@@ -29,7 +29,7 @@ NEVER_LEFT = 0
 
 @attrs.define(eq=False)
 class Place:
-    """Where messages of one answer go; ``asked`` is the asking message's id.
+    """Where messages of one answer go; ``asked`` is the asking message's id, ``asker`` who wrote it, 0 for nobody known.
 
     It is corrected for all of them when the first learns that the topic, the group or that message is gone.
     """
@@ -38,6 +38,7 @@ class Place:
     private: bool
     asked: int | None = None
     forum: bool = False
+    asker: int = 0
     lane: int = attrs.field(init=False)
     """The chat with whose messages those of the answer keep their order, even if it moves meanwhile."""
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from triolet.core.conversation import ConversationKey, Message
+from triolet.core.buttons import KeptButton
+from triolet.core.conversation import ConversationKey, Message, ToolCallPart
 from triolet.core.events import Batch
+from triolet.core.letters import Letter, Undelivered
+from triolet.core.recovery import OpenTurn
+from triolet.core.text import Content
 from triolet.core.usage import Spent
 
 T = TypeVar("T")
@@ -23,19 +28,49 @@ class Executor(Protocol):
     async def __call__(self, job: Callable[[], T], /) -> T: ...
 
 
+class Posted(Protocol):
+    """Something that was given to be written down. It will be, whether anybody waits for it or not.
+
+    Awaiting it returns when it is on the disk, and raises StoreError if the disk refuses it for now: it is tried again
+    until it is taken. Things are written in the order in which they were given.
+    """
+
+    def __await__(self) -> Generator[Any, None, None]: ...
+
+
+@attrs.frozen
+class Unfinished:
+    """An update that nobody has finished; ``received_at`` is in seconds since 1970.
+
+    ``is_wanted`` says that it was offered to be answered late, and is wanted all the same.
+    """
+
+    update: RawUpdate
+    received_at: float
+    is_wanted: bool = False
+
+
 class Inbox(Protocol):
     """What Telegram handed over and nobody has finished yet."""
 
     async def receive(self, updates: Sequence[RawUpdate]) -> list[RawUpdate]:
-        """Store the updates durably; return those never seen before, in order."""
+        """Store the updates durably; return those never seen before, in order. Raises StoreError: none is stored."""
         ...
 
-    async def unfinished(self) -> list[RawUpdate]:
-        """Every stored update not finished, in order of arrival."""
+    async def unfinished(self) -> list[Unfinished]:
+        """Every stored update that is neither finished nor offered, in order of arrival."""
         ...
 
-    async def finish(self, update_ids: Sequence[int]) -> None:
+    def finish(self, update_ids: Sequence[int]) -> Posted:
         """These need no more work; an id that is unknown or finished already is fine."""
+        ...
+
+    def offer(self, update_ids: Sequence[int]) -> Posted:
+        """These are answered only if somebody wants it."""
+        ...
+
+    async def want(self, update_ids: Sequence[int]) -> list[Unfinished]:
+        """Somebody does: returns those of them that were offered, in order of arrival; others are left alone."""
         ...
 
 
@@ -46,7 +81,7 @@ class History(Protocol):
         """The messages since the conversation began or was last cleared, oldest first."""
         ...
 
-    async def record(
+    def record(
         self,
         key: ConversationKey,
         messages: Sequence[Message],
@@ -54,10 +89,12 @@ class History(Protocol):
         finished: Sequence[int] = (),
         spent: Sequence[Spent] = (),
         user_id: int = 0,
-    ) -> None:
+        turn: int | None = None,
+    ) -> Posted:
         """Append the messages, finish the updates that asked for them and note what they cost, in one transaction.
 
-        ``spent`` is that of one answer; ``user_id`` is who asked, 0 for nobody known.
+        ``spent`` is that of one answer; ``user_id`` is who asked, 0 for nobody known. ``turn`` is the open turn whose
+        place in the store they take.
         """
         ...
 
@@ -66,6 +103,74 @@ class History(Protocol):
 
         What it cost stays known.
         """
+        ...
+
+    def move(self, chat_id: int, to: int) -> Posted:
+        """The chat is another one now, with all that was said, switched and spent there; what is there already stays."""
+        ...
+
+
+class Turns(Protocol):
+    """Answers that are being written, for a run that comes after a crash."""
+
+    def begin(self, turn: OpenTurn, *, instead_of: int | None = None) -> Posted:
+        """Keep the turn, in the place of that one."""
+        ...
+
+    def checkpoint(
+        self, number: int, *, said: Sequence[Message], live: Content | None, update_ids: Sequence[int]
+    ) -> Posted:
+        """How far the turn is; nothing if it is open no more."""
+        ...
+
+    def begin_call(self, number: int, call: ToolCallPart, *, has_effects: bool) -> Posted:
+        """The turn's tool is about to run."""
+        ...
+
+    def end_call(self, number: int, call_id: str, *, failed: bool) -> Posted:
+        """It has run."""
+        ...
+
+    async def open_turns(self) -> list[OpenTurn]:
+        """All of them, in the order in which they began."""
+        ...
+
+
+class Journal(Protocol):
+    """What the bot's messages are, and how far each is."""
+
+    def draw_number(self) -> int:
+        """A number for a letter or a turn, higher than all that are in use."""
+        ...
+
+    def keep(self, letter: Letter) -> Posted:
+        """The letter as it is now, in the place of what was known of its number; what is sent loses its content."""
+        ...
+
+    def forget(self, number: int) -> Posted:
+        """There is no such letter any more."""
+        ...
+
+    async def letters(self) -> list[Letter]:
+        """By number: all but those that are sent with nothing left to do, and belong to no open turn."""
+        ...
+
+    async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:
+        """The uncertain and the dead ones, of one chat or of all, newest first."""
+        ...
+
+
+class Offers(Protocol):
+    """Buttons that outlive the run that showed them."""
+
+    def keep_button(self, button: KeptButton) -> Posted: ...
+
+    def drop_buttons(self, nonces: Sequence[str]) -> Posted:
+        """They mean nothing any more."""
+        ...
+
+    async def buttons(self) -> list[KeptButton]:
+        """All of them, oldest first."""
         ...
 
 
@@ -103,8 +208,24 @@ class Pins(Protocol):
         ...
 
 
-class Store(Inbox, History, Preferences, Ledger, Pins, Protocol):
+class Store(Inbox, History, Turns, Journal, Offers, Preferences, Ledger, Pins, Protocol):
     """All that must survive a restart, in one file."""
+
+    def unit(self) -> AbstractContextManager[Posted]:
+        """All that is given to the store within the block, which must not wait, is written in one transaction.
+
+        It gives what can be waited for behind the block. An exception in the block gives up all of it.
+        """
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """Why the disk takes nothing at present; empty if it does."""
+        ...
+
+    async def prune(self) -> None:
+        """Forget what was done with long ago."""
+        ...
 
 
 @attrs.frozen

@@ -93,4 +93,71 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        # An update that has waited for too long is offered to be answered (1), and may be wanted then (2).
+        "ALTER TABLE inbox ADD COLUMN offered INTEGER NOT NULL DEFAULT 0 CHECK (offered IN (0, 1, 2))",
+        # Answers that are being written. A row is gone as soon as its answer is in `history`.
+        """
+        CREATE TABLE turn(
+          number INTEGER PRIMARY KEY,
+          chat_id INTEGER NOT NULL,
+          thread_id INTEGER NOT NULL,
+          asked TEXT NOT NULL,
+          update_ids TEXT NOT NULL,
+          began_at REAL NOT NULL,
+          attempt INTEGER NOT NULL,
+          said TEXT NOT NULL,
+          live TEXT
+        ) STRICT
+        """,
+        # The tool calls of these answers, written down before the tool begins: what stands here as 'running' after a
+        # crash may have run, and is not run again. The results are in `turn.said`.
+        """
+        CREATE TABLE tool_call(
+          turn INTEGER NOT NULL REFERENCES turn(number) ON DELETE CASCADE,
+          call_id TEXT NOT NULL,
+          name TEXT NOT NULL,
+          has_effects INTEGER NOT NULL CHECK (has_effects IN (0, 1)),
+          state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed')),
+          PRIMARY KEY (turn, call_id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        # A row for each message of ours, from before its first call until a day after it is on the screen. `growing`
+        # is 1 while it is a preview, which has no content of its own; content is kept for as long as it may have to
+        # be sent. `newest` is the highest message id known in the chat before it was sent: if it was, it has one of
+        # the next. `stale_id` is a message that goes when this one has come. What a state means: `core.letters`.
+        """
+        CREATE TABLE outbox(
+          number INTEGER PRIMARY KEY,
+          turn INTEGER,
+          chat_id INTEGER NOT NULL,
+          place TEXT NOT NULL,
+          state TEXT NOT NULL CHECK (state IN ('pending', 'sending', 'sent', 'uncertain', 'dead')),
+          growing INTEGER NOT NULL CHECK (growing IN (0, 1)),
+          content TEXT,
+          keyboard TEXT NOT NULL,
+          anew INTEGER NOT NULL CHECK (anew IN (0, 1)),
+          silent INTEGER NOT NULL CHECK (silent IN (0, 1)),
+          replies INTEGER NOT NULL CHECK (replies IN (0, 1)),
+          message_id INTEGER,
+          stale_id INTEGER,
+          newest INTEGER NOT NULL,
+          reason TEXT NOT NULL,
+          changed_at REAL NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX outbox_unfinished ON outbox(number) WHERE state <> 'sent' OR growing OR stale_id IS NOT NULL",
+        # Buttons that still mean something after a restart; `letter` is an `outbox.number`.
+        """
+        CREATE TABLE button(
+          seq INTEGER PRIMARY KEY,
+          nonce TEXT NOT NULL UNIQUE,
+          kind TEXT NOT NULL CHECK (kind IN ('continue', 'resend', 'answer')),
+          place TEXT NOT NULL,
+          user_ids TEXT NOT NULL,
+          letter INTEGER,
+          update_ids TEXT NOT NULL
+        ) STRICT
+        """,
+    ),
 )
