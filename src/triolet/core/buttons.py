@@ -23,8 +23,8 @@ ButtonKind: TypeAlias = Literal["continue", "resend", "answer"]
 class KeptButton:
     """A button that outlives the run that showed it.
 
-    ``place`` is where it stands, ``user_ids`` are who may press it, ``letter`` is the number of what is to be resent, and
-    ``update_ids`` are what is to be answered.
+    ``place`` is where it stands, ``user_ids`` are who may press it, ``letter`` is the number of what is to be resent,
+    and ``update_ids`` are what is to be answered.
     """
 
     nonce: str

@@ -29,7 +29,7 @@ NEVER_LEFT = 0
 
 @attrs.define(eq=False)
 class Place:
-    """Where messages of one answer go; ``asked`` is the asking message's id, ``asker`` who wrote it, 0 for nobody known.
+    """Where messages of one answer go; ``asked`` is the asking message's id, ``asker`` who wrote it, 0 if unknown.
 
     It is corrected for all of them when the first learns that the topic, the group or that message is gone.
     """

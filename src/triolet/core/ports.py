@@ -106,7 +106,7 @@ class History(Protocol):
         ...
 
     def move(self, chat_id: int, to: int) -> Posted:
-        """The chat is another one now, with all that was said, switched and spent there; what is there already stays."""
+        """The chat is another one now, with all that was said, switched and spent in it; what is there stays."""
         ...
 
 
