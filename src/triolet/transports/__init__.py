@@ -12,12 +12,17 @@ from typing import Protocol
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame
 from triolet.core.commands import StreamMode
-from triolet.core.text import FormattedText
+from triolet.core.text import Content, FormattedText
 from triolet.transports.latest import Latest
 
 
 class Transport(Protocol):
     """One answer's way to the eye."""
+
+    @property
+    def live(self) -> Content | None:
+        """What the message that grows shows of the answer, without a cursor; None for nothing."""
+        ...
 
     async def run(self, latest: Latest) -> None:
         """Show the newest text again and again, until cancelled, or until nobody can see it."""
@@ -46,8 +51,11 @@ class Transport(Protocol):
 class Screen(Protocol):
     """Where a conversation is shown."""
 
-    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> Transport:
-        """For an answer as the chat wants it; ``button`` is the callback data of what stops it."""
+    def open_transport(self, place: Place, *, mode: StreamMode, button: str, turn: int | None = None) -> Transport:
+        """For an answer as the chat wants it; ``button`` is the callback data of what stops it.
+
+        ``turn`` is the answer's number in the store.
+        """
         ...
 
     def notify(self, place: Place, message: FormattedText) -> None:

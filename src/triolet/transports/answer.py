@@ -19,9 +19,10 @@ from triolet.telegram.outbox import Outbox
 class GrowingAnswer:
     """``bubble`` is the message that grows now."""
 
-    def __init__(self, outbox: Outbox, place: Place, settings: StreamingSettings) -> None:
+    def __init__(self, outbox: Outbox, place: Place, settings: StreamingSettings, turn: int | None = None) -> None:
         self._outbox = outbox
         self._place = place
+        self._turn = turn
         self._settings = settings
         self._form: FormatName = settings.format
         self._layout = self._open_layout(self._form)
@@ -35,6 +36,12 @@ class GrowingAnswer:
         self._plain = False
         self._status_shown = False
         self.bubble = self._open_bubble(silent=settings.notify == "final")
+
+    @property
+    def live(self) -> Content | None:
+        """What the bubble shows of the answer, or is about to; None for nothing."""
+        content = self._layout.live.content
+        return None if blank(content) else self._as_taken(content)
 
     def take(self, frame: Frame) -> Content:
         """What the bubble shows of the answer as it stands. What is whole is committed on the way."""
@@ -152,7 +159,7 @@ class GrowingAnswer:
         return Layout(form, reserve=len(self._settings.cursor))
 
     def _open_bubble(self, *, silent: bool, replies: bool = True) -> Bubble:
-        bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies)
+        bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies, turn=self._turn)
         self._draft_ids.add(bubble.draft_id)
         self._bubbles.append(bubble)
         return bubble

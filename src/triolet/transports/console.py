@@ -19,6 +19,11 @@ class ConsoleTransport:
         self._terminal = terminal
         self._written = ""
 
+    @property
+    def live(self) -> None:
+        """A terminal outlives no crash."""
+        return None
+
     async def run(self, latest: Latest) -> None:
         while True:
             frame = latest.take_frame()
@@ -69,7 +74,9 @@ class ConsoleScreen:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
 
-    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> ConsoleTransport:
+    def open_transport(
+        self, place: Place, *, mode: StreamMode, button: str, turn: int | None = None
+    ) -> ConsoleTransport:
         return ConsoleTransport(self._terminal)
 
     def notify(self, place: Place, message: FormattedText) -> None:

@@ -23,7 +23,7 @@ from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame
 from triolet.core.commands import StreamMode
 from triolet.core.pace import KEEP_ALIVE, FramePace, TypingPace, draft_spacing, edit_spacing
-from triolet.core.text import FormattedText
+from triolet.core.text import Content, FormattedText
 from triolet.telegram.outbox import Outbox
 from triolet.transports.answer import GrowingAnswer
 from triolet.transports.draft import run_draft_window
@@ -35,13 +35,19 @@ log = structlog.get_logger()
 
 
 class TelegramTransport:
-    def __init__(self, outbox: Outbox, place: Place, settings: StreamingSettings, button: str) -> None:
+    def __init__(
+        self, outbox: Outbox, place: Place, settings: StreamingSettings, button: str, turn: int | None = None
+    ) -> None:
         self._outbox = outbox
         self._place = place
         self._settings = settings
         self._button = button
-        self._answer = GrowingAnswer(outbox, place, settings)
+        self._answer = GrowingAnswer(outbox, place, settings, turn)
         self._drafts: Latest | None = None
+
+    @property
+    def live(self) -> Content | None:
+        return self._answer.live
 
     async def run(self, latest: Latest) -> None:
         if not self._settings.enabled:
@@ -104,8 +110,10 @@ class TelegramScreen:
         self._settings = settings
         self._transports: WeakSet[TelegramTransport] = WeakSet()
 
-    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> TelegramTransport:
-        transport = TelegramTransport(self._outbox, place, _as_wanted(self._settings, mode), button)
+    def open_transport(
+        self, place: Place, *, mode: StreamMode, button: str, turn: int | None = None
+    ) -> TelegramTransport:
+        transport = TelegramTransport(self._outbox, place, _as_wanted(self._settings, mode), button, turn)
         self._transports.add(transport)
         return transport
 
