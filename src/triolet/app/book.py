@@ -41,6 +41,9 @@ class RestartRules:
     resume: Resume = "auto"
     max_age: float = 21_600.0
 
+    def is_late(self, sent_at: float) -> bool:
+        return self.wall_clock() - sent_at > self.max_age
+
     def next_step(self, turn: OpenTurn) -> NextStep:
         return next_step(turn, resume=self.resume, now=self.wall_clock(), max_age=self.max_age)
 
@@ -86,6 +89,11 @@ class Book:
     def checkpoint(self) -> None:
         """Write down how far it is, if that is news."""
         if self.turn.coalescer.revision != self._written and self.turn.ending is None:
+            self._checkpoint()
+
+    def note_sealed(self) -> None:
+        """A part of it has its own place in the store from now on: what grows is another message."""
+        if self.turn.ending is None:
             self._checkpoint()
 
     def _checkpoint(self) -> None:

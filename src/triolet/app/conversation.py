@@ -228,7 +228,9 @@ class Conversation:
         store, number = self._services.store, self._services.store.draw_number()
         button = self._issue_stop_button(question)
         mode = parse_stream_mode(self._wanted("stream")) or "auto"
-        transport = self._services.screen.open_transport(question.place, mode=mode, button=button, turn=number)
+        transport = self._services.screen.open_transport(
+            question.place, mode=mode, button=button, turn=number, sealed=self._note_sealed
+        )
         tags = self._services.hide_tags
         turn = self._turn = Turn(
             transport,
@@ -260,6 +262,10 @@ class Conversation:
         finally:
             self._turn = self._book = self._shown_at = None
             self._services.buttons.revoke(button)
+
+    def _note_sealed(self) -> None:
+        if self._book is not None:
+            self._book.note_sealed()
 
     async def _load(self) -> list[Message]:
         try:

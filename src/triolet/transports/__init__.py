@@ -7,6 +7,7 @@ itself only when nobody can see anything any more. What is to stay is committed,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from triolet.core.calls import Keyboard, Place
@@ -51,15 +52,28 @@ class Transport(Protocol):
 class Screen(Protocol):
     """Where a conversation is shown."""
 
-    def open_transport(self, place: Place, *, mode: StreamMode, button: str, turn: int | None = None) -> Transport:
+    def open_transport(
+        self,
+        place: Place,
+        *,
+        mode: StreamMode,
+        button: str,
+        turn: int | None = None,
+        sealed: Callable[[], object] = lambda: None,
+    ) -> Transport:
         """For an answer as the chat wants it; ``button`` is the callback data of what stops it.
 
-        ``turn`` is the answer's number in the store.
+        ``turn`` is the answer's number in the store. ``sealed`` is called when a part of it has been committed while
+        it goes on, in the same instant.
         """
         ...
 
-    def notify(self, place: Place, message: FormattedText) -> None:
+    def notify(self, place: Place, message: FormattedText, keyboard: Keyboard = ()) -> None:
         """Show a message of the bot's own, once and for good."""
+        ...
+
+    def resend(self, letter: int) -> None:
+        """Show a message again that nobody knows to be there; its number is the journal's."""
         ...
 
     def note_message(self, place: Place) -> None:

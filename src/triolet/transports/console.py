@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame, Prompt, Reasoning, Segment
@@ -75,12 +76,21 @@ class ConsoleScreen:
         self._terminal = terminal
 
     def open_transport(
-        self, place: Place, *, mode: StreamMode, button: str, turn: int | None = None
+        self,
+        place: Place,
+        *,
+        mode: StreamMode,
+        button: str,
+        turn: int | None = None,
+        sealed: Callable[[], object] = lambda: None,
     ) -> ConsoleTransport:
         return ConsoleTransport(self._terminal)
 
-    def notify(self, place: Place, message: FormattedText) -> None:
+    def notify(self, place: Place, message: FormattedText, keyboard: Keyboard = ()) -> None:
         self._terminal.write(message.text + "\n" + PROMPT)
+
+    def resend(self, letter: int) -> None:
+        """What is written to a terminal is there."""
 
     def note_message(self, place: Place) -> None:
         """Lines have no numbers."""
