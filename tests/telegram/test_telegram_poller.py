@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import structlog
@@ -25,8 +25,6 @@ from triolet.emulator import (
 from triolet.errors import Conflict, Unauthorized
 from triolet.store import open_store, run_inline
 from triolet.telegram.poller import QUIET_SECONDS, dispatch_all, poll_updates
-
-T = TypeVar("T")
 
 # What was sent is kept, then confirmed
 
@@ -99,26 +97,25 @@ async def test_what_is_not_finished_stays_in_the_inbox(autojump_clock: Clock) ->
         assert await post.waiting() == [FIRST, FIRST + 2]
 
 
-async def test_a_batch_is_dispatched_and_finished_in_one_transaction(autojump_clock: Clock) -> None:
-    """With all that was written because of it."""
-    jobs: list[object] = []
-
-    async def count(job: Callable[[], T], /) -> T:
-        jobs.append(job)
-        return await run_inline(job)
-
-    async with open_store(":memory:", executor=count) as store:
-        updates = await store.receive([{"update_id": number} for number in range(1, 4)])
-        jobs.clear()
+async def test_a_batch_is_finished_with_all_that_was_written_because_of_it_or_not_at_all() -> None:
+    async with open_store(":memory:", executor=run_inline) as store:
+        updates = await store.receive([{"update_id": number} for number in (1, 2)])
 
         def dispatch(update: RawUpdate) -> list[int]:
-            store.record(ConversationKey(ADA), [Message.of("user", "Hello")])
-            return [update["update_id"]]
+            store.record(ConversationKey(ADA), [Message.of("user", "Hello")], finished=[update["update_id"]])
+            if update["update_id"] in bad:
+                raise RuntimeError("a mistake of ours")
+            return []
 
+        bad = {2}
+        with pytest.raises(RuntimeError):
+            dispatch_all(updates, store, dispatch)
+        assert len(await store.unfinished()) == 2
+        assert await store.load(ConversationKey(ADA)) == []
+        bad = set()
         dispatch_all(updates, store, dispatch)
-        assert [each.update["update_id"] for each in await store.unfinished()] == []
-        assert len(jobs) == 1
-        assert len(await store.load(ConversationKey(ADA))) == 3
+        assert await store.unfinished() == []
+        assert len(await store.load(ConversationKey(ADA))) == 2
 
 
 async def test_nothing_is_asked_for_while_there_is_no_room(autojump_clock: Clock) -> None:
