@@ -53,6 +53,7 @@ from trio.lowlevel import Task
 from triolet.app.model import GO_ON
 from triolet.core.commands import BusyMode
 from triolet.core.conversation import Ending
+from triolet.core.recovery import Resume
 from triolet.emulator import Delay, Fault, Flood, Refuse, ServerError
 from triolet.testing import Trial
 
@@ -81,6 +82,7 @@ class Strike:
     ends: Ending | None = None
     last: bool = False
     busy: BusyMode = "queue"
+    resume: Resume = "auto"
     mend: Callable[[World], object] = lambda world: None
     tolerated: Collection[str] = ()
     leaves_previews: bool = False
@@ -91,7 +93,7 @@ class Strike:
 
 async def play_on(trial: Trial, play: Play, strike: Strike) -> None:
     """A whole run: the play with the strike, a long silence, and another question."""
-    async with open_world(play, strike.busy) as world:
+    async with open_world(play, strike.busy, strike.resume) as world:
 
         def act() -> None:
             moment = world.look()
