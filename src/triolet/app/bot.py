@@ -124,7 +124,7 @@ async def serve_bot(
         async with _open_house(settings, connect, executor, tools, observers, wall_clock) as house:
             bot = await _introduce(house.calls)
             services = _services(settings, providers, house, wall_clock)
-            ending = _Ending(shutdown, hurry or trio.Event(), settings.shutdown.grace)
+            ending = _Ending(shutdown, trio.Event() if hurry is None else hurry, settings.shutdown.grace)
             async with trio.open_nursery() as upkeep:
                 upkeep.start_soon(services.checkpoints.run)
                 upkeep.start_soon(_tidy, house.store)
