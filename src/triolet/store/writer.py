@@ -45,13 +45,14 @@ log = structlog.get_logger()
 class _Job:
     """What is written whole or not at all; awaiting it is `Posted`'s, and tells of ``error`` once it was tried.
 
-    ``key`` is that of a posted job which a later one of the same key replaces.
+    What has the same ``key`` and is posted later may take its place, and is its ``heir`` then.
     """
 
     works: list[Work]
     posted: bool
     writes: bool
     key: Hashable = None
+    heir: _Job | None = None
     error: Exception | None = None
     tried: trio.Event = attrs.Factory(trio.Event)
 
@@ -60,7 +61,9 @@ class _Job:
 
     async def _wait(self) -> None:
         await self.tried.wait()
-        if self.error is not None:
+        if self.heir is not None:
+            await self.heir
+        elif self.error is not None:
             raise self.error
 
 
@@ -87,19 +90,7 @@ class Writer:
         if self._unit is not None:
             self._unit.works.append(work)
             return self._unit
-        older = self._replaceable(key)
-        if older is not None:
-            older.works = [work]
-            return older
         return self._enqueue(_Job([work], posted=True, writes=True, key=key))
-
-    def _replaceable(self, key: Hashable) -> _Job | None:
-        for job in reversed(self._queue):
-            if key is None or job.key is None:  # what has none may touch anything
-                return None
-            if job.key == key:
-                return job
-        return None
 
     async def run(self, work: Callable[[sqlite3.Connection], T], *, writes: bool) -> T:
         """What the work gives. Cancelled before it began, it is not done; else it may be, though nobody hears of it.
@@ -139,12 +130,23 @@ class Writer:
                 self._enqueue(job)
 
     def _enqueue(self, job: _Job) -> _Job:
-        self._queue.append(job)
+        self._append(job)
         if self._is_over:
             self.flush()
         else:
             self._wake.set()
         return job
+
+    def _append(self, job: _Job) -> None:
+        for place in reversed(range(len(self._queue))):
+            older = self._queue[place]
+            if job.key is None or older.key is None:  # what has no key may be about anything, and stays where it is
+                break
+            if older.key == job.key:
+                self._queue[place] = older.heir = job
+                older.tried.set()
+                return
+        self._queue.append(job)
 
     async def serve(self) -> None:
         """Write what is queued, until cancelled; what is queued then is written, too."""
@@ -193,7 +195,9 @@ class Writer:
             elif job.posted and error is not None:
                 log.error("store.mistake", exc_info=error)
             job.tried.set()
-        self._queue[:0] = again
+        later, self._queue = self._queue, again
+        for job in later:
+            self._append(job)
         self._tell([error for job, error in zip(jobs, errors, strict=False) if job.writes])
 
     def _tell(self, errors: list[Exception | None]) -> None:
