@@ -359,19 +359,17 @@ async def test_an_exception_gives_up_the_block_and_no_more(disk: Disk) -> None:
         assert disk.words == [1, 4]
 
 
-async def test_an_empty_unit_can_be_waited_for(disk: Disk) -> None:
-    disk.refuse()
-    async with open_writer(disk) as writer:
+async def test_an_empty_unit_is_nothing_to_write(disk: Disk) -> None:
+    async with open_writer(disk, Gate()) as writer:
         with writer.unit() as unit:
             pass
         await unit
-        assert writer.trouble == ""
 
 
 # What is replaced
 
 
-async def test_the_newest_of_a_key_is_written_in_the_place_of_the_oldest(disk: Disk) -> None:
+async def test_only_the_newest_of_a_key_is_written(disk: Disk) -> None:
     async with open_writer(disk) as writer:
         first = writer.post(add("a1"), key="a")
         writer.post(add("b1"), key="b")
@@ -379,7 +377,23 @@ async def test_the_newest_of_a_key_is_written_in_the_place_of_the_oldest(disk: D
         writer.post(add("between"))
         writer.post(add("a3"), key="a")
         assert await refused(first) is await refused(second) is False
-        assert disk.words == ["a2", "b1", "between", "a3"], "what has no key may matter to it"
+        assert disk.words == ["b1", "a2", "between", "a3"], "what has no key may matter to it"
+
+
+async def test_what_has_keys_is_replaced_in_units_too(disk: Disk) -> None:
+    async with open_writer(disk) as writer:
+        with writer.unit():
+            writer.post(add("a1"), key="a")
+            writer.post(add("b1"), key="b")
+        writer.post(add("a2"), key="a")
+        with writer.unit() as unit:
+            writer.post(add("c1"), key="c")
+            writer.post(add("with c1"))
+        with writer.unit():
+            writer.post(add("b2"), key="b")
+            writer.post(add("c2"), key="c")
+        await unit
+        assert disk.words == ["b1", "a2", "c1", "with c1", "b2", "c2"]
 
 
 async def test_what_is_being_written_is_not_replaced(disk: Disk) -> None:
@@ -397,9 +411,11 @@ async def test_a_failing_disk_holds_one_of_each_key(disk: Disk, autojump_clock: 
     disk.refuse()
     async with open_writer(disk) as writer:
         for number in range(100):
-            for key in "ab":
-                writer.post(add(f"{key}{number}"), key=key)
+            with writer.unit():
+                for key in "ab":
+                    writer.post(add(f"{key}{number}"), key=key)
             await trio.sleep(0.5)
+        assert len(writer._queue) == 1
         disk.relent()
     assert disk.words == ["a99", "b99"]
 
