@@ -167,8 +167,12 @@ def _gaps(connection: sqlite3.Connection) -> Iterator[str]:
         for statements in MIGRATIONS[: _number(connection, "PRAGMA user_version")]:
             for statement in statements:
                 model.execute(statement)
-        for kind, name, column in sorted(_parts(model) - _parts(connection)):
-            yield f"its {kind} {name} is missing" if not column else f"its {kind} {name} lacks {column}"
+        there = _parts(connection)
+        for kind, name, column in sorted(_parts(model) - there):
+            if not column:
+                yield f"its {kind} {name} is missing"
+            elif (kind, name, "") in there:
+                yield f"its {kind} {name} lacks {column}"
     for kind, name in connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"):
         yield f"it has a {kind} that is not Triolet's: {printable(name)}"
 
