@@ -1,0 +1,116 @@
+"""The whole bot as a process, killed at every boundary of its input and output, and again while it recovers.
+
+By default a sample of the points; as many deaths as one likes, for whoever has the time::
+
+    KILLS=5000 pytest -n 2 tests/kill
+
+A failure tells how to see its fate again. Faster than `RATE` times, a process that waits for its share of a processor
+takes answers that are only late for lost ones.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import pytest
+import trio
+from kill_scenarios import SCENARIOS
+from kill_world import BotServer, Fate, Played, open_bot_server, play
+from trio.testing import MockClock
+
+KILLS: Final = int(os.environ.get("KILLS", "260"))
+TERMS: Final = int(os.environ.get("TERMS", "104"))
+REPLAY: Final = os.environ.get("KILL_REPLAY", "")
+RATE: Final = float(os.environ.get("KILL_RATE", "20"))
+STOP_RATE: Final = RATE / 4
+"""A shutdown is measured in seconds of the clock on the wall: it must not be the machine that is late."""
+AT_ONCE: Final = 3
+PARTS: Final = 1 + KILLS // 1500
+GOLDEN: Final = 0.618034
+
+SCENARIO_PARTS: Final = [(scenario, part) for scenario in SCENARIOS for part in range(PARTS)]
+
+
+def spread(points: int, count: int, part: int = 0, parts: int = 1) -> list[int]:
+    """So many of the points 1, 2 ... ``points``, evenly, in as many parts; where there are more, all of them in turn."""
+    chosen = [1 + (n % points if count >= points else int((n + 0.5) * points / count)) for n in range(count)]
+    return chosen[part::parts]
+
+
+def fates(scenario: str, points: int, part: int) -> list[Fate]:
+    """Two deaths each: where the second lies is as good as chance, and the same every time."""
+    count = max(1, round(KILLS / 2 / len(SCENARIOS)))
+    firsts = spread(points, count, part, PARTS)
+    # A process that finds everything done has no more to pass than its start.
+    return [
+        Fate(scenario, (first, 1 + int((n * PARTS + part) * GOLDEN % 1 * (points if first < 0.9 * points else 30))))
+        for n, first in enumerate(firsts)
+    ]
+
+
+async def play_all(server: BotServer, fates: Sequence[Fate]) -> list[Played]:
+    played: list[Played] = []
+    places = trio.Semaphore(AT_ONCE)
+
+    async def play_one(fate: Fate) -> None:
+        async with places:
+            played.append(await play(server, fate))
+
+    async with trio.open_nursery() as nursery:
+        for fate in fates:
+            nursery.start_soon(play_one, fate)
+    return played
+
+
+async def sweep(scenario: str, chosen: Callable[[int], Sequence[Fate]], rate: float) -> list[Played]:
+    """An undisturbed run, which tells how many points there are, and then all that are chosen of them."""
+    async with open_bot_server(rate) as server:
+        if REPLAY:
+            return await play_all(server, [Fate.parse(REPLAY)] if REPLAY.startswith(f"{scenario}:") else [])
+        calm = await play(server, Fate(scenario))
+        return [calm, *await play_all(server, chosen(calm.passed[0]))]
+
+
+def tell(played: Sequence[Played], request: pytest.FixtureRequest) -> None:
+    """For the summary; fails if anything is wrong, with what and where."""
+    sums = {
+        "deaths": sum(len(each.evidence.deaths) for each in played),
+        "orderly ends": sum(len(each.evidence.stops) for each in played),
+        "processes": sum(len(each.passed) for each in played),
+        "questions": sum(len(each.evidence.asked) for each in played),
+    }
+    wrong = [(each, each.faults()) for each in played if each.faults()]
+    told: Any = {
+        "sums": sums,
+        "faults": dict(Counter(name for _, faults in wrong for name in faults)),
+        "places": dict(Counter(place for each in played for place in each.places)),
+    }
+    request.node.user_properties.append(("kills", told))
+    for each, faults in wrong:
+        print(f"KILL_REPLAY={each.fate} pytest '{request.node.nodeid}'  # struck {', then '.join(each.places)}")
+        print(*(f"  {name}: {fault}" for name, found in faults.items() for fault in found), sep="\n")
+        if REPLAY:
+            print(*(f"  {m.id:3} {m.text!r}" for chat in each.evidence.messages.values() for m in chat), sep="\n")
+            print(each.evidence.output)
+    assert not wrong, f"{len(wrong)} of {len(played)} fates end badly"
+
+
+@pytest.mark.case("RR1", "RR2", "RR3", "RR4", "RR6", "RR17", "X1", "X2")
+@pytest.mark.parametrize(("scenario", "part"), SCENARIO_PARTS, ids=[f"{name}-{part}" for name, part in SCENARIO_PARTS])
+def test_killed_anywhere_and_again_nothing_is_lost(scenario: str, part: int, request: pytest.FixtureRequest) -> None:
+    chosen = partial(fates, scenario, part=part)
+    tell(trio.run(sweep, scenario, chosen, RATE, clock=MockClock(rate=RATE)), request)
+
+
+@pytest.mark.case("RR11", "X2")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_told_to_end_anywhere_it_ends_in_order(scenario: str, request: pytest.FixtureRequest) -> None:
+    def chosen(points: int) -> list[Fate]:
+        return [Fate(scenario, (at,), signal.SIGTERM) for at in spread(points, max(1, TERMS // len(SCENARIOS)))]
+
+    tell(trio.run(sweep, scenario, chosen, STOP_RATE, clock=MockClock(rate=STOP_RATE)), request)
