@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
 import pytest
 import trio
+from kill_judges import missing
 from kill_scenarios import SCENARIOS
 from kill_world import BotServer, Fate, Played, open_bot_server, play
 from trio.testing import MockClock
@@ -30,6 +31,7 @@ RATE: Final = float(os.environ.get("KILL_RATE", "20"))
 STOP_RATE: Final = RATE / 4
 """A shutdown is measured in seconds of the clock on the wall: it must not be the machine that is late."""
 AT_ONCE: Final = 3
+STOPS_AT_ONCE: Final = 8
 PARTS: Final = 1 + KILLS // 1500
 GOLDEN: Final = 0.618034
 
@@ -37,7 +39,7 @@ SCENARIO_PARTS: Final = [(scenario, part) for scenario in SCENARIOS for part in 
 
 
 def spread(points: int, count: int, part: int = 0, parts: int = 1) -> list[int]:
-    """So many of the points 1, 2 ... ``points``, evenly, in as many parts; where there are more, all of them in turn."""
+    """A part of so many of the points 1, 2 ... ``points``, evenly; if there are fewer, all of them in turn."""
     chosen = [1 + (n % points if count >= points else int((n + 0.5) * points / count)) for n in range(count)]
     return chosen[part::parts]
 
@@ -53,9 +55,9 @@ def fates(scenario: str, points: int, part: int) -> list[Fate]:
     ]
 
 
-async def play_all(server: BotServer, fates: Sequence[Fate]) -> list[Played]:
+async def play_all(server: BotServer, fates: Sequence[Fate], at_once: int) -> list[Played]:
     played: list[Played] = []
-    places = trio.Semaphore(AT_ONCE)
+    places = trio.Semaphore(at_once)
 
     async def play_one(fate: Fate) -> None:
         async with places:
@@ -67,44 +69,64 @@ async def play_all(server: BotServer, fates: Sequence[Fate]) -> list[Played]:
     return played
 
 
-async def sweep(scenario: str, chosen: Callable[[int], Sequence[Fate]], rate: float) -> list[Played]:
+def sweep(scenario: str, chosen: Callable[[int], Sequence[Fate]], *, rate: float, at_once: int) -> list[Played]:
     """An undisturbed run, which tells how many points there are, and then all that are chosen of them."""
-    async with open_bot_server(rate) as server:
-        if REPLAY:
-            return await play_all(server, [Fate.parse(REPLAY)] if REPLAY.startswith(f"{scenario}:") else [])
-        calm = await play(server, Fate(scenario))
-        return [calm, *await play_all(server, chosen(calm.passed[0]))]
+
+    async def run() -> list[Played]:
+        async with open_bot_server(rate) as server:
+            if REPLAY:
+                return [await play(server, Fate.parse(REPLAY))]
+            calm = await play(server, Fate(scenario))
+            return [calm, *await play_all(server, chosen(calm.passed[0]), at_once)]
+
+    return trio.run(run, clock=MockClock(rate=rate))
 
 
 def tell(played: Sequence[Played], request: pytest.FixtureRequest) -> None:
     """For the summary; fails if anything is wrong, with what and where."""
+    wrong = [(each, faults) for each in played if (faults := each.faults())]
+    asked = [(each.evidence, question) for each in played for question in each.evidence.asked]
     sums = {
         "deaths": sum(len(each.evidence.deaths) for each in played),
         "orderly ends": sum(len(each.evidence.stops) for each in played),
         "processes": sum(len(each.passed) for each in played),
-        "questions": sum(len(each.evidence.asked) for each in played),
+        "questions": len(asked),
+        "of them answered whole": sum(not missing(*each) for each in asked),
     }
-    wrong = [(each, each.faults()) for each in played if each.faults()]
     told: Any = {
         "sums": sums,
         "faults": dict(Counter(name for _, faults in wrong for name in faults)),
         "places": dict(Counter(place for each in played for place in each.places)),
     }
     request.node.user_properties.append(("kills", told))
-    for each, faults in wrong:
-        print(f"KILL_REPLAY={each.fate} pytest '{request.node.nodeid}'  # struck {', then '.join(each.places)}")
-        print(*(f"  {name}: {fault}" for name, found in faults.items() for fault in found), sep="\n")
-        if REPLAY:
-            print(*(f"  {m.id:3} {m.text!r}" for chat in each.evidence.messages.values() for m in chat), sep="\n")
-            print(each.evidence.output)
-    assert not wrong, f"{len(wrong)} of {len(played)} fates end badly"
+    if wrong or REPLAY:
+        lines = [line for each in played for line in lines_of(each, request.node.nodeid)]
+        pytest.fail("\n".join([f"{len(wrong)} of {len(played)} fates end badly:", *lines]), pytrace=False)
+
+
+def lines_of(played: Played, test: str) -> Iterator[str]:
+    """What is wrong, and how to see it again; when it is seen again, all there is to see."""
+    faults = played.faults()
+    if faults:
+        yield f"KILL_REPLAY={played.fate} pytest '{test}'  # struck {', then '.join(played.places)}"
+    for name, found in faults.items():
+        yield from (f"    {name}: {fault}" for fault in found)
+    if REPLAY:
+        yield f"boundaries passed: {played.passed}"
+        yield from played.evidence.output.splitlines()
+        for chat, messages in played.evidence.messages.items():
+            yield from (f"{chat}: {each.id} {each.sender}: {each.text!r} {each.buttons}" for each in messages)
+        for chat, changes in played.evidence.changes.items():
+            yield from (
+                f"{chat}: at {each.at:.2f} {each.kind} {each.message_id or ''} {each.text!r}" for each in changes
+            )
 
 
 @pytest.mark.case("RR1", "RR2", "RR3", "RR4", "RR6", "RR17", "X1", "X2")
 @pytest.mark.parametrize(("scenario", "part"), SCENARIO_PARTS, ids=[f"{name}-{part}" for name, part in SCENARIO_PARTS])
 def test_killed_anywhere_and_again_nothing_is_lost(scenario: str, part: int, request: pytest.FixtureRequest) -> None:
     chosen = partial(fates, scenario, part=part)
-    tell(trio.run(sweep, scenario, chosen, RATE, clock=MockClock(rate=RATE)), request)
+    tell(sweep(scenario, chosen, rate=RATE, at_once=AT_ONCE), request)
 
 
 @pytest.mark.case("RR11", "X2")
@@ -113,4 +135,4 @@ def test_told_to_end_anywhere_it_ends_in_order(scenario: str, request: pytest.Fi
     def chosen(points: int) -> list[Fate]:
         return [Fate(scenario, (at,), signal.SIGTERM) for at in spread(points, max(1, TERMS // len(SCENARIOS)))]
 
-    tell(trio.run(sweep, scenario, chosen, STOP_RATE, clock=MockClock(rate=STOP_RATE)), request)
+    tell(sweep(scenario, chosen, rate=STOP_RATE, at_once=STOPS_AT_ONCE), request)

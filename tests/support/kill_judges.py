@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -167,8 +167,15 @@ def _broken_off(evidence: Evidence, asked: Asked) -> Iterator[str]:
     with_words = [place for place, each in enumerate(below) if any(has(each.text, word) for word in asked.expected)]
     if not with_words or not missing(evidence, asked):
         return
-    if not any(is_report(each) for each in below[with_words[-1] :][:2]):
+    rest = takewhile(lambda each: not _is_of_others(evidence, asked, each), below[with_words[-1] :])
+    if not any(map(is_report, rest)):
         yield f"{told(asked)}: message {below[with_words[-1]].id} breaks off without a mark"
+
+
+def _is_of_others(evidence: Evidence, asked: Asked, message: ScreenMessage) -> bool:
+    """Whether it answers another question of the chat."""
+    others = [each for each in evidence.asked if each.chat == asked.chat and each is not asked]
+    return any(has(message.text, word) for each in others for word in each.expected)
 
 
 def disordered(evidence: Evidence) -> Iterator[str]:

@@ -28,6 +28,7 @@ from triolet.config import (
     StreamingSettings,
     TelegramSettings,
 )
+from triolet.core.commands import PREFERENCES
 from triolet.core.ports import ModelRequest, Tool
 from triolet.providers.scripted import End, Pause, Say, Step
 from triolet.store.database import open_database
@@ -101,7 +102,7 @@ def asked(topic: str, **how: Any) -> Ask:
 
 HELP: Final = Ask("/help", ("Send me a message and I answer",))
 NEW: Final = Ask("/new", ("A new conversation. What was said is forgotten.",))
-SWITCH: Final = Ask("/reasoning on", ("reasoning",), after=1.5)
+SWITCH: Final = Ask("/busy steer", (PREFERENCES["busy"]["steer"],), after=1.5)
 
 SCENARIOS: Final[dict[str, Scenario]] = {
     "draft": Scenario(asks=(asked("tea"),)),
@@ -116,7 +117,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "row": Scenario(asks=(asked("ink"), asked("oak", after=0.6))),
     "chats": Scenario(asks=(asked("ink"), asked("oak", chat=BOB))),
     "help": Scenario(asks=(HELP,)),
-    "notice": Scenario(asks=(asked("ink"), attrs.evolve(NEW, after=3.0))),
+    "notices": Scenario(asks=(NEW, SWITCH)),
 }
 
 

@@ -32,7 +32,7 @@ import trio
 from kill_scenarios import OUTPUT, SCENARIOS, Scenario, open_tools, script, settings_of
 from trio.testing import MockClock
 
-import triolet.app.service as service
+from triolet.app import service
 from triolet.app.bot import serve_bot
 from triolet.net.network import connect_tcp
 from triolet.observe import log
@@ -182,7 +182,7 @@ def live(order: Order, tally: Tally) -> NoReturn:
         boundaries = Boundaries(order, tally)
         trio.run(serve, order, SCENARIOS[order.scenario], boundaries, clock=MockClock(rate=order.rate))
         code = 0
-    except BaseException:  # a forked process may not run on into what its parent would do
+    except BaseException:  # noqa: BLE001  # a fork may not run on into what its parent would do
         traceback.print_exc()
     finally:
         sys.stderr.flush()

@@ -302,7 +302,7 @@ class Town:
             changes={chat: tuple(self.wire.transcript(chat)) for chat in CHATS},
             deaths=tuple(self.deaths),
             stops=tuple(self.stops),
-            unconfirmed=frozenset(call.peer for call in self.telegram.calls("sendMessage") if self.may_be_lost(call)),
+            unconfirmed=frozenset(chat for chat in CHATS if any(map(self.may_be_lost, self.sends(chat)))),
             effects=count_effects(self.folder),
             unfinished=tuple(read_unfinished(self.folder)),
             letters=tuple(read_letters(self.folder)),
@@ -311,6 +311,8 @@ class Town:
             output=read(self.folder / OUTPUT),
         )
 
+    def sends(self, chat: int) -> list[JournalEntry]:
+        return self.telegram.calls("sendMessage", chat)
 
     def may_be_lost(self, call: JournalEntry) -> bool:
         """Whether the process that made it may have died before it had written down the answer."""
