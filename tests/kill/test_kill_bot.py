@@ -30,7 +30,7 @@ REPLAY: Final = os.environ.get("KILL_REPLAY", "")
 RATE: Final = float(os.environ.get("KILL_RATE", "20"))
 STOP_RATE: Final = RATE / 4
 """A shutdown is measured in seconds of the clock on the wall: it must not be the machine that is late."""
-AT_ONCE: Final = 3
+AT_ONCE: Final = 5
 STOPS_AT_ONCE: Final = 8
 PARTS: Final = 1 + KILLS // 1500
 GOLDEN: Final = 0.618034

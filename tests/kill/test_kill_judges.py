@@ -102,6 +102,7 @@ FAULTLESS: Final = [
     left(bot(2, COPY), **LOST_SEND),
     left(bot(3, MARK), bot(4, MARK), asked=TWO),
     left(bot(3, WHOLE), bot(4, "ink0 ink1"), asked=TWO),
+    left(bot(3, "ink0 ink1"), bot(4, WHOLE), asked=(Asked(CHAT, 1, WORDS, in_order=False), TWO[1])),
     left(bot(2, MARK), bot(4, MARK), asked=(Asked(CHAT, 1, WORDS), Asked(CHAT, 3, OTHER))),
     left(bot(2, WHOLE), bot(3, "⚠ not delivered"), letters=(Letter(CHAT, "dead"), Letter(CHAT, "sent"))),
     left(bot(2, WHOLE), changes={CHAT: (seen(4.9, "tea0 tea9"),)}, deaths=(5.0,)),

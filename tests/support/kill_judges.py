@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import pairwise, takewhile
 from typing import Final, Literal, TypeAlias
 
@@ -38,11 +39,15 @@ COMING: Final = "Here it comes again…"
 
 @attrs.frozen
 class Asked:
-    """A question, by the message that asked it, and the words of a whole answer to it."""
+    """A question, by the message that asked it, and the words of a whole answer to it.
+
+    A command waits for no answer, so its own need not stand ``in_order``.
+    """
 
     chat: int
     message_id: int
     expected: tuple[str, ...]
+    in_order: bool = True
 
 
 @attrs.frozen
@@ -109,7 +114,13 @@ def kind_of(message: ScreenMessage) -> Kind:
 
 
 def has(text: str, word: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
+    """Whether the text has the word, or, where it is several, has them as they are."""
+    return word in words_in(text) if word.isalnum() else word in text
+
+
+@lru_cache(maxsize=1000)
+def words_in(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", text))
 
 
 def holding(evidence: Evidence, asked: Asked, word: str) -> list[ScreenMessage]:
@@ -182,7 +193,9 @@ def disordered(evidence: Evidence) -> Iterator[str]:
     """An answer above that to an earlier question, or one whose words are out of order."""
     for chat in sorted({asked.chat for asked in evidence.asked}):
         places: list[tuple[int, int, str]] = []
-        for asked in sorted((each for each in evidence.asked if each.chat == chat), key=lambda each: each.message_id):
+        for asked in sorted(evidence.asked, key=lambda each: each.message_id):
+            if asked.chat != chat or not asked.in_order:
+                continue
             places += [_place(evidence, asked, word) for word in asked.expected if holding(evidence, asked, word)]
         for before, behind in pairwise(places):
             if before[:2] >= behind[:2]:
@@ -194,7 +207,7 @@ def _place(evidence: Evidence, asked: Asked, word: str) -> tuple[int, int, str]:
     """Where the word stands for good: a beginning that was broken off counts only if there is no more of it."""
     order: list[Kind] = ["plain", "copy", "broken"]
     message = min(holding(evidence, asked, word), key=lambda each: order.index(kind_of(each)))
-    found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", message.text)
+    found = re.search(rf"\b{re.escape(word)}(?!\w)", message.text)
     return message.id, found.start() if found else 0, word
 
 

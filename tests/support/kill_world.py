@@ -218,7 +218,7 @@ class Town:
 
     def say(self, ask: Ask) -> None:
         message_id = self.wire.say(ask.chat, ask.text, user_id=None if ask.chat > 0 else ADA)
-        self.asked.append(Asked(ask.chat, message_id, ask.expected))
+        self.asked.append(Asked(ask.chat, message_id, ask.expected, in_order=not ask.text.startswith("/")))
 
     async def speak(self) -> None:
         """Say the rest, each at its time."""
