@@ -59,7 +59,7 @@ async def texts(path: Path) -> set[str]:
 
 async def unfinished(path: Path) -> set[str]:
     async with open_store(path, executor=run_inline) as store:
-        return {str(update["update_id"]) for update in await store.unfinished()}
+        return {str(each.update["update_id"]) for each in await store.unfinished()}
 
 
 def ids(path: Path) -> set[str]:

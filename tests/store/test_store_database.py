@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from triolet.core.conversation import ConversationKey, Message
-from triolet.errors import StartError
+from triolet.core.conversation import ConversationKey
+from triolet.core.ports import RawUpdate, Store
+from triolet.errors import StoreError
 from triolet.store import open_store, run_inline
 from triolet.store.database import _create_private, open_database, transaction
 from triolet.store.schema import MIGRATIONS
@@ -25,7 +26,7 @@ NOBODY = 65534
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(StartError) as caught:
+    with pytest.raises(StoreError) as caught:
         open_database(str(path))
     assert caught.value.exit_code == 6
     text = str(caught.value)
@@ -241,6 +242,10 @@ def test_what_may_not_be_written_is_refused(prepare: Callable[[Path], None], tex
 # A disk that fails later
 
 
+async def left(store: Store) -> list[RawUpdate]:
+    return [each.update for each in await store.unfinished()]
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "triolet.db"
@@ -249,21 +254,20 @@ def path(tmp_path: Path) -> Path:
 async def test_a_full_disk_is_one_line_and_changes_nothing(path: Path) -> None:
     async with open_store(path, executor=run_inline) as store:
         await store.receive([{"update_id": 1}])
-        store._connection.execute("PRAGMA max_page_count = 12")
-        with pytest.raises(StartError, match=r"triolet.db: the store cannot be used: .* full; free some space$"):
-            await store.record(KEY, [Message.of("user", "x" * 100_000)], finished=[1])
-        assert await store.load(KEY) == []
-        assert await store.unfinished() == [{"update_id": 1}]
-        await store.record(KEY, [Message.of("user", "small")], finished=[1])
-        assert await store.unfinished() == []
+        store._writer._connection.execute("PRAGMA max_page_count = 1")  # as many as there are now
+        with pytest.raises(StoreError, match=r"triolet.db: the store cannot be used: .* full; free some space$"):
+            await store.receive([{"update_id": 2, "text": "x" * 100_000}])
+        assert await left(store) == [{"update_id": 1}]
+        await store.receive([{"update_id": 3}])
+        assert await left(store) == [{"update_id": 1}, {"update_id": 3}]
 
 
 async def test_a_second_writer_is_waited_for_and_then_named(path: Path) -> None:
     async with open_store(path, executor=run_inline) as store:
-        store._connection.execute("PRAGMA busy_timeout = 1")
+        store._writer._connection.execute("PRAGMA busy_timeout = 1")
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StartError, match=r"locked; another process holds it; is a second bot"):
+            with pytest.raises(StoreError, match=r"locked; another process holds it; is a second bot"):
                 await store.put(KEY, "a", "b")
             assert await store.get(KEY, "a") is None, "reading needs no lock"
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from triolet.core.conversation import ConversationKey, Ending, Message, OpaquePart, TextPart, ToolResultPart
+from triolet.core.ports import RawUpdate, Store
 from triolet.core.usage import Spent
 from triolet.store import open_store, run_inline
 from triolet.store.database import open_database
@@ -70,10 +71,14 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
+async def left(store: Store) -> list[RawUpdate]:
+    return [each.update for each in await store.unfinished()]
+
+
 async def assert_whole(path: Path) -> None:
     async with open_store(path, executor=run_inline) as store:
         assert await store.load(KEY) == STORED * 100
-        assert await store.unfinished() == [{"update_id": 4}]
+        assert await left(store) == [{"update_id": 4}]
         assert await store.get(ConversationKey(7), "stream") == "off"
         await store.record(KEY, [TOOL], spent=[Spent("a", 1, 2)])
         await store.pin("server", "tool", "digest")

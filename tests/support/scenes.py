@@ -32,6 +32,7 @@ from triolet.config import (
 )
 from triolet.core.ports import Executor, ModelRequest, Provider, Tool
 from triolet.emulator import Delay, EmulatedTelegram, JournalEntry, Limits, TelegramServer, open_telegram_server
+from triolet.emulator.telegram import EPOCH
 from triolet.observe.turns import Observer
 from triolet.providers.scripted import End, Pause, Say, Script, ScriptedProvider, Step, constant
 from triolet.store import run_inline
@@ -215,6 +216,7 @@ async def open_scene(
                 tools=tools,
                 observers=observers,
                 shutdown=shutdown,
+                wall_clock=lambda: EPOCH + trio.current_time(),
             )
             await nursery.start(serve, settings or scene_settings(), providers or [scripted])
             yield Scene(server, scripted, shutdown)

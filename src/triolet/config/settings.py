@@ -220,7 +220,7 @@ class RestartSettings:
 
 @attrs.frozen
 class ShutdownSettings:
-    grace: float = _key(20.0, "seconds that running answers get to end by themselves", checks.seconds)
+    grace: float = _key(20.0, "seconds that running answers get to end by themselves", checks.seconds_or_none)
 
 
 @attrs.frozen

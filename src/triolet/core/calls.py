@@ -78,7 +78,8 @@ class Bubble:
 
     That id is one of the chat ``home``. ``candidates`` are the ids that it may have after a send with an unknown
     outcome; ``lost`` says that it had none of them. A ``silent`` one makes no sound when it comes; one that
-    ``replies`` shows what it answers, in groups. ``unsettled`` counts what is committed and on its way.
+    ``replies`` shows what it answers, in groups. ``unsettled`` counts what is committed and on its way. ``number`` is
+    its own in the journal, 0 as long as it has none, and ``turn`` that of the answer which it belongs to.
     """
 
     place: Place
@@ -90,6 +91,8 @@ class Bubble:
     candidates: list[int] = attrs.Factory(list)
     lost: bool = False
     unsettled: int = 0
+    number: int = 0
+    turn: int | None = None
 
     @property
     def shown_id(self) -> int | None:

@@ -50,7 +50,16 @@ class Unfinished:
     is_wanted: bool = False
 
 
-class Inbox(Protocol):
+class Units(Protocol):
+    def unit(self) -> AbstractContextManager[Posted]:
+        """All that is given to the store within the block, which must not wait, is written in one transaction.
+
+        It gives what can be waited for behind the block. An exception in the block gives up all of it.
+        """
+        ...
+
+
+class Inbox(Units, Protocol):
     """What Telegram handed over and nobody has finished yet."""
 
     async def receive(self, updates: Sequence[RawUpdate]) -> list[RawUpdate]:
@@ -210,13 +219,6 @@ class Pins(Protocol):
 
 class Store(Inbox, History, Turns, Journal, Offers, Preferences, Ledger, Pins, Protocol):
     """All that must survive a restart, in one file."""
-
-    def unit(self) -> AbstractContextManager[Posted]:
-        """All that is given to the store within the block, which must not wait, is written in one transaction.
-
-        It gives what can be waited for behind the block. An exception in the block gives up all of it.
-        """
-        ...
 
     @property
     def trouble(self) -> str:

@@ -1,7 +1,7 @@
 """Opens the file: private to its owner, known to be ours, brought to the newest schema.
 
 A file of another program is left as it was found: it is recognised before the first write. Whatever the disk
-or SQLite refuses comes out as one `StartError` line, from the opening and from every later transaction.
+or SQLite refuses comes out as one `StoreError` line, from the opening and from every later transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from triolet.errors import ExitCode, StartError
+from triolet.errors import StoreError
 from triolet.store.schema import APPLICATION_ID, MIGRATIONS
 
 MEMORY: Final = ":memory:"
@@ -35,7 +35,7 @@ _OS_ADVICE: Final = {
 _SQLITE_ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "another process holds it; is a second bot running?",
     sqlite3.SQLITE_CANTOPEN: "let the bot's user write it and its folder",
-    sqlite3.SQLITE_CORRUPT: "restore a copy, or move it away to begin anew",
+    sqlite3.SQLITE_CORRUPT: "run `triolet db check`, or `triolet db restore BACKUP`",
     sqlite3.SQLITE_FULL: "free some space",
     sqlite3.SQLITE_NOTADB: "change [store] path",
     sqlite3.SQLITE_READONLY: "let the bot's user write it and its folder",
@@ -43,7 +43,7 @@ _SQLITE_ADVICE: Final = {
 
 
 def open_database(path: str) -> sqlite3.Connection:
-    """A connection in autocommit mode, for one thread at a time; raises StartError."""
+    """A connection in autocommit mode, for one thread at a time; raises StoreError."""
     with translated_errors(path):
         if path != MEMORY:
             _create_private(path)
@@ -71,7 +71,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def translated_errors(path: str) -> Iterator[None]:
-    """Turn a refusal of the disk or of SQLite into a StartError; our own mistakes pass unchanged."""
+    """Turn a refusal of the disk or of SQLite into a StoreError; our own mistakes pass unchanged."""
     try:
         yield
     except OSError as error:
@@ -84,8 +84,14 @@ def translated_errors(path: str) -> Iterator[None]:
         raise _refused(path, f"{error}; {advice}" if advice else str(error)) from error
 
 
-def _refused(path: str, reason: str) -> StartError:
-    return StartError(f"{path}: the store cannot be used: {reason}", exit_code=ExitCode.DATABASE)
+def is_locked(error: Exception) -> bool:
+    """Whether another process held the database for too long."""
+    code = getattr(error.__cause__, "sqlite_errorcode", 0)
+    return bool(code & 0xFF == sqlite3.SQLITE_BUSY)
+
+
+def _refused(path: str, reason: str) -> StoreError:
+    return StoreError(f"{path}: the store cannot be used: {reason}")
 
 
 def _create_private(path: str) -> None:
@@ -110,6 +116,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten, not merely unlisted
     _migrate(connection)
+    connection.execute("PRAGMA foreign_keys = ON")  # not before: a migration may drop what others refer to
     # A write that changes nothing: a disk that takes none is to be heard of now, not at the first message.
     with transaction(connection):
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

@@ -94,9 +94,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
     ),
     (
-        # An update that has waited for too long is offered to be answered (1), and may be wanted then (2).
+        # `offered`: 0 is nobody's question, 1 waits for somebody who presses the button, 2 was pressed for, and stays
+        # wanted however old it is.
         "ALTER TABLE inbox ADD COLUMN offered INTEGER NOT NULL DEFAULT 0 CHECK (offered IN (0, 1, 2))",
-        # Answers that are being written. A row is gone as soon as its answer is in `history`.
+        # `turn`: an answer that is being written. Begun before its model is asked, brought up to date while it is
+        # written, and deleted in the transaction that adds it to `history`: a row that a crash leaves is an answer that
+        # broke off. `said` are the messages that it adds to the history so far, `live` is what its newest message
+        # shows; `has_effects` is 1 as soon as a tool that changes something has begun.
         """
         CREATE TABLE turn(
           number INTEGER PRIMARY KEY,
@@ -107,25 +111,25 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
           began_at REAL NOT NULL,
           attempt INTEGER NOT NULL,
           said TEXT NOT NULL,
-          live TEXT
+          live TEXT,
+          has_effects INTEGER NOT NULL CHECK (has_effects IN (0, 1))
         ) STRICT
         """,
-        # The tool calls of these answers, written down before the tool begins: what stands here as 'running' after a
-        # crash may have run, and is not run again. The results are in `turn.said`.
+        # `tool_call`: the calls of these turns, written before the tool begins and when it has ended. What a crash
+        # leaves as 'running' may have run, and is not run again. Results are in `turn.said`.
         """
         CREATE TABLE tool_call(
           turn INTEGER NOT NULL REFERENCES turn(number) ON DELETE CASCADE,
           call_id TEXT NOT NULL,
           name TEXT NOT NULL,
-          has_effects INTEGER NOT NULL CHECK (has_effects IN (0, 1)),
           state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed')),
           PRIMARY KEY (turn, call_id)
         ) STRICT, WITHOUT ROWID
         """,
-        # A row for each message of ours, from before its first call until a day after it is on the screen. `growing`
-        # is 1 while it is a preview, which has no content of its own; content is kept for as long as it may have to
-        # be sent. `newest` is the highest message id known in the chat before it was sent: if it was, it has one of
-        # the next. `stale_id` is a message that goes when this one has come. What a state means: `core.letters`.
+        # `outbox`: a row for each message of ours, written before its first call leaves and again when that call's
+        # outcome is known. What a crash leaves as 'sending' may be on the screen or not; what the states mean else,
+        # `core.letters` tells. `content` is kept for as long as it may have to be sent; `newest` is the highest message
+        # id known in the chat before it was sent: if it was, it has one of the next.
         """
         CREATE TABLE outbox(
           number INTEGER PRIMARY KEY,
@@ -140,14 +144,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
           silent INTEGER NOT NULL CHECK (silent IN (0, 1)),
           replies INTEGER NOT NULL CHECK (replies IN (0, 1)),
           message_id INTEGER,
-          stale_id INTEGER,
           newest INTEGER NOT NULL,
           reason TEXT NOT NULL,
           changed_at REAL NOT NULL
         ) STRICT
         """,
-        "CREATE INDEX outbox_unfinished ON outbox(number) WHERE state <> 'sent' OR growing OR stale_id IS NOT NULL",
-        # Buttons that still mean something after a restart; `letter` is an `outbox.number`.
+        # `button`: one that still means something after a restart, written before it is shown and deleted when it is
+        # pressed or taken away. `letter` is an `outbox.number`, `update_ids` are the inbox's.
         """
         CREATE TABLE button(
           seq INTEGER PRIMARY KEY,

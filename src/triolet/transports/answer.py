@@ -5,6 +5,8 @@ Both windows of an answer look at the same `GrowingAnswer`, so that a fallback g
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from triolet.config import StreamingSettings
 from triolet.core.calls import Bubble, Keyboard, Place
 from triolet.core.coalescer import Frame, Prompt, Reasoning
@@ -17,11 +19,20 @@ from triolet.telegram.outbox import Outbox
 
 
 class GrowingAnswer:
-    """``bubble`` is the message that grows now."""
+    """``bubble`` is the message that grows now; ``sealed`` is called when the one before it has been committed."""
 
-    def __init__(self, outbox: Outbox, place: Place, settings: StreamingSettings) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        place: Place,
+        settings: StreamingSettings,
+        turn: int | None = None,
+        sealed: Callable[[], object] = lambda: None,
+    ) -> None:
         self._outbox = outbox
         self._place = place
+        self._turn = turn
+        self._tell_sealed = sealed
         self._settings = settings
         self._form: FormatName = settings.format
         self._layout = self._open_layout(self._form)
@@ -36,8 +47,22 @@ class GrowingAnswer:
         self._status_shown = False
         self.bubble = self._open_bubble(silent=settings.notify == "final")
 
+    @property
+    def live(self) -> Content | None:
+        """What the bubble shows of the answer, or is about to; None for nothing."""
+        content = self._layout.live.content
+        return None if blank(content) else self._as_taken(content)
+
     def take(self, frame: Frame) -> Content:
         """What the bubble shows of the answer as it stands. What is whole is committed on the way."""
+        before = len(self._bubbles)
+        try:
+            return self._take(frame)
+        finally:
+            if len(self._bubbles) > before:
+                self._tell_sealed()
+
+    def _take(self, frame: Frame) -> Content:
         self.finish_segments(frame)
         if frame.is_blank and (status := " · ".join(filter(None, (frame.status, frame.note)))):
             self._status_shown = True
@@ -152,7 +177,7 @@ class GrowingAnswer:
         return Layout(form, reserve=len(self._settings.cursor))
 
     def _open_bubble(self, *, silent: bool, replies: bool = True) -> Bubble:
-        bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies)
+        bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies, turn=self._turn)
         self._draft_ids.add(bubble.draft_id)
         self._bubbles.append(bubble)
         return bubble

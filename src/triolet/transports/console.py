@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame, Prompt, Reasoning, Segment
@@ -18,6 +19,11 @@ class ConsoleTransport:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._written = ""
+
+    @property
+    def live(self) -> None:
+        """A terminal outlives no crash."""
+        return None
 
     async def run(self, latest: Latest) -> None:
         while True:
@@ -69,11 +75,22 @@ class ConsoleScreen:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
 
-    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> ConsoleTransport:
+    def open_transport(
+        self,
+        place: Place,
+        *,
+        mode: StreamMode,
+        button: str,
+        turn: int | None = None,
+        sealed: Callable[[], object] = lambda: None,
+    ) -> ConsoleTransport:
         return ConsoleTransport(self._terminal)
 
-    def notify(self, place: Place, message: FormattedText) -> None:
+    def notify(self, place: Place, message: FormattedText, keyboard: Keyboard = ()) -> None:
         self._terminal.write(message.text + "\n" + PROMPT)
+
+    def resend(self, letter: int) -> None:
+        """What is written to a terminal is there."""
 
     def note_message(self, place: Place) -> None:
         """Lines have no numbers."""
