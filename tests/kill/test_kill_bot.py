@@ -48,11 +48,10 @@ def fates(scenario: str, points: int, part: int) -> list[Fate]:
     """Two deaths each: where the second lies is as good as chance, and the same every time."""
     count = max(1, round(KILLS / 2 / len(SCENARIOS)))
     firsts = spread(points, count, part, PARTS)
-    # A process that finds everything done has no more to pass than its start.
-    return [
-        Fate(scenario, (first, 1 + int((n * PARTS + part) * GOLDEN % 1 * (points if first < 0.9 * points else 30))))
-        for n, first in enumerate(firsts)
-    ]
+    # The later the first, the less is left for the second to strike; a start is the least.
+    left = [max(30.0, 1.2 * points - first) for first in firsts]
+    seconds = [1 + int((n * PARTS + part) * GOLDEN % 1 * most) for n, most in enumerate(left)]
+    return [Fate(scenario, pair) for pair in zip(firsts, seconds, strict=True)]
 
 
 async def play_all(server: BotServer, fates: Sequence[Fate], at_once: int) -> list[Played]:

@@ -154,7 +154,7 @@ async def serve(order: Order, scenario: Scenario, boundaries: Boundaries) -> Non
         boundaries.cross("behind a connection")
         return CountedStream(stream, boundaries)
 
-    folder, shutdown = Path(order.folder), trio.Event()
+    folder, shutdown, hurry = Path(order.folder), trio.Event(), trio.Event()
     bot = partial(
         serve_bot,
         settings_of(scenario, folder, order.api_base),
@@ -163,9 +163,10 @@ async def serve(order: Order, scenario: Scenario, boundaries: Boundaries) -> Non
         connect=connect,
         tools=open_tools(folder),
         shutdown=shutdown,
+        hurry=hurry,
     )
     async with trio.open_nursery() as nursery:
-        signals = await nursery.start(service._obey_signals, shutdown, nursery.cancel_scope)
+        signals = await nursery.start(service._obey_signals, shutdown, hurry, nursery.cancel_scope)
         await nursery.start(service._serve, bot, nursery.cancel_scope)
         signals.in_order = True
 

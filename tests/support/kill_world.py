@@ -249,8 +249,9 @@ class Town:
             if not await self.wait_over(bot):
                 os.kill(bot.pid, signal.SIGTERM)
                 await bot.over.wait()
-                self.exits.append(Exit(bot.exit, 0))
-                return
+                if not bot.place:
+                    self.exits.append(Exit(bot.exit, 0))
+                    return
             self.note_end(bot)
 
     def note_end(self, bot: Bot) -> None:
@@ -342,7 +343,7 @@ def read_unfinished(folder: Path) -> list[str]:
     known = tables(folder)
     if "inbox" not in known:
         return ["the database has no tables"]
-    offered = "offered = 0 AND " if "turn" in known else ""
+    offered = "offered <> 1 AND " if "turn" in known else ""
     query = f"SELECT update_id FROM inbox WHERE {offered}body IS NOT NULL"  # noqa: S608  # no foreign text
     found = [f"update {number}" for (number,) in rows(folder, query)]
     if "turn" in known:
