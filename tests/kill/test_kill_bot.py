@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pytest
 import trio
-from kill_judges import missing
+from kill_judges import kind_of, missing
 from kill_scenarios import SCENARIOS
 from kill_world import BotServer, Fate, Played, open_bot_server, play
 from trio.testing import MockClock
@@ -85,12 +85,15 @@ def tell(played: Sequence[Played], request: pytest.FixtureRequest) -> None:
     """For the summary; fails if anything is wrong, with what and where."""
     wrong = [(each, faults) for each in played if (faults := each.faults())]
     asked = [(each.evidence, question) for each in played for question in each.evidence.asked]
+    kinds = Counter(kind_of(message) for each in played for message in each.evidence.of_bot())
     sums = {
         "deaths": sum(len(each.evidence.deaths) for each in played),
         "orderly ends": sum(len(each.evidence.stops) for each in played),
         "processes": sum(len(each.passed) for each in played),
         "questions": len(asked),
         "of them answered whole": sum(not missing(*each) for each in asked),
+        "notices of a restart": kinds["broken"],
+        "marked copies": kinds["copy"],
     }
     told: Any = {
         "sums": sums,

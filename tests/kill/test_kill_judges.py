@@ -31,7 +31,7 @@ def left(*messages: ScreenMessage, **facts: Any) -> Evidence:
 
 
 TWO: Final = (Asked(CHAT, 1, WORDS), Asked(CHAT, 2, OTHER))
-LOST_SEND: Final[dict[str, Any]] = {"deaths": (9.0,), "unconfirmed": frozenset({CHAT})}
+DIED: Final[dict[str, Any]] = {"deaths": (9.0,)}
 COPY: Final = f"{WHOLE}\n\n↻ sent again"
 
 FAULTY: Final = {
@@ -45,9 +45,9 @@ FAULTY: Final = {
     "doubled": [
         left(bot(2, WHOLE), bot(3, WHOLE)),
         left(bot(2, WHOLE), bot(3, COPY)),
-        left(bot(2, COPY), bot(3, COPY), **LOST_SEND),
-        left(bot(2, WHOLE), bot(3, COPY), bot(4, WHOLE), **LOST_SEND),
-        left(bot(2, f"tea0\n\n{MARK}"), bot(3, f"tea0\n\n{MARK}"), bot(4, WHOLE), deaths=(9.0,)),
+        left(bot(2, COPY), bot(3, COPY), **DIED),
+        left(bot(2, WHOLE), bot(3, COPY), bot(4, WHOLE), **DIED),
+        left(bot(2, f"tea0\n\n{MARK}"), bot(3, f"tea0\n\n{MARK}"), bot(4, WHOLE), **DIED),
         left(bot(2, WHOLE), bot(3, "tea2")),
     ],
     "orphaned": [
@@ -93,13 +93,13 @@ FAULTY: Final = {
 FAULTLESS: Final = [
     left(bot(2, WHOLE)),
     left(bot(2, "tea0 tea1"), bot(3, "tea2")),
-    left(bot(2, f"tea0\n\n{MARK}"), deaths=(9.0,)),
-    left(bot(2, "tea0 tea1"), bot(3, MARK), deaths=(9.0,)),
-    left(bot(2, "tea0", "▶ Continue"), deaths=(9.0,)),
-    left(bot(2, "tea0 tea1"), bot(3, "🔐 May I use act?"), bot(4, MARK), deaths=(9.0,)),
-    left(bot(2, f"tea0\n\n{MARK}"), bot(3, WHOLE), deaths=(9.0,)),
-    left(bot(2, WHOLE), bot(3, COPY), **LOST_SEND),
-    left(bot(2, COPY), **LOST_SEND),
+    left(bot(2, f"tea0\n\n{MARK}"), **DIED),
+    left(bot(2, "tea0 tea1"), bot(3, MARK), **DIED),
+    left(bot(2, "tea0", "▶ Continue"), **DIED),
+    left(bot(2, "tea0 tea1"), bot(3, "🔐 May I use act?"), bot(4, MARK), **DIED),
+    left(bot(2, f"tea0\n\n{MARK}"), bot(3, WHOLE), **DIED),
+    left(bot(2, WHOLE), bot(3, COPY), **DIED),
+    left(bot(2, COPY), **DIED),
     left(bot(3, MARK), bot(4, MARK), asked=TWO),
     left(bot(3, WHOLE), bot(4, "ink0 ink1"), asked=TWO),
     left(bot(3, "ink0 ink1"), bot(4, WHOLE), asked=(Asked(CHAT, 1, WORDS, in_order=False), TWO[1])),

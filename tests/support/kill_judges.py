@@ -4,8 +4,8 @@ What is allowed, and nothing else:
 
 - An answer that is not whole, if the bot says so below it: a line marked ⏸, ⚠ or ↻, or a button that resends, continues
   or answers. One such message speaks for one question.
-- One extra copy of a message, if the process died while the call that sent it was under way, so that nobody knew its
-  outcome, and if the copy is marked ↻. It may also be the only one.
+- One extra copy of a message, if it is marked ↻, and a process was killed: it may have died when it had written down
+  that the call leaves, and not what came of it. The copy may also be the only one.
 - The beginning of an answer a second time, if it is marked as broken off: once for each death.
 - Text that was on screen for less than `CHECKPOINT` seconds when the process died may have to be said again, and is
   missed only if nobody has said so.
@@ -17,7 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import pairwise, takewhile
+from itertools import chain, pairwise, takewhile
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -74,8 +74,7 @@ class Evidence:
     """All that is left when everything is quiet.
 
     ``deaths`` are the times of processes that were killed, ``stops`` of those that ended in order, on the clock of
-    ``changes``. ``unconfirmed`` are the chats with a send whose answer no process may have lived to write down.
-    """
+    ``changes``."""
 
     asked: tuple[Asked, ...] = ()
     messages: Mapping[int, tuple[ScreenMessage, ...]] = attrs.Factory(dict)
@@ -83,7 +82,6 @@ class Evidence:
     changes: Mapping[int, tuple[Change, ...]] = attrs.Factory(dict)
     deaths: tuple[float, ...] = ()
     stops: tuple[float, ...] = ()
-    unconfirmed: frozenset[int] = frozenset()
     effects: Mapping[str, int] = attrs.Factory(dict)
     unfinished: tuple[str, ...] = ()
     letters: tuple[Letter, ...] = ()
@@ -91,8 +89,10 @@ class Evidence:
     exits: tuple[Exit, ...] = ()
     output: str = ""
 
-    def of_bot(self, chat: int, behind: int = 0) -> list[ScreenMessage]:
-        return [each for each in self.messages.get(chat, ()) if each.from_bot and each.id > behind]
+    def of_bot(self, chat: int | None = None, behind: int = 0) -> list[ScreenMessage]:
+        """Its messages below one of the chat's, or all that there are anywhere."""
+        shown = self.messages.get(chat, ()) if chat is not None else chain(*self.messages.values())
+        return [each for each in shown if each.from_bot and each.id > behind]
 
     def reports(self, chat: int, behind: int = 0) -> int:
         return sum(is_report(each) for each in self.of_bot(chat, behind))
@@ -151,7 +151,7 @@ def doubled(evidence: Evidence) -> Iterator[str]:
     for asked in evidence.asked:
         for word in asked.expected:
             count = Counter(map(kind_of, holding(evidence, asked, word)))
-            copies, ends = asked.chat in evidence.unconfirmed, len(evidence.deaths) + len(evidence.stops)
+            copies, ends = bool(evidence.deaths), len(evidence.deaths) + len(evidence.stops)
             if count["plain"] > 1 or count["copy"] > copies or count["broken"] > ends:
                 yield f"{told(asked)}: {word!r} is there {count['plain']} times, and {count['copy']} as a copy"
                 break

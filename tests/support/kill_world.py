@@ -27,7 +27,7 @@ from kill_judges import Asked, Evidence, Exit, Letter, judge
 from kill_scenarios import DATABASE, GRACE, OUTPUT, RUNS, SCENARIOS, Ask, Scenario, lay_database
 from scenes import ADA, BOB, GROUP, LATENCY, TOKEN
 
-from triolet.emulator import EmulatedTelegram, JournalEntry, TelegramServer, open_telegram_server
+from triolet.emulator import EmulatedTelegram, TelegramServer, open_telegram_server
 
 MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a folder of its own is made there
 CHATS: Final = (ADA, BOB, GROUP)
@@ -39,8 +39,6 @@ LONG_QUIET: Final = 45.0
 GLANCE: Final = 0.25
 PATIENCE: Final = 400.0
 """Seconds in which a process has to become quiet."""
-RECORDING: Final = 2.0
-"""Seconds in which a process that lives writes down what it has just heard."""
 
 
 @attrs.frozen
@@ -281,7 +279,8 @@ class Town:
         rest = min(now - last, since)
         if busy or rest < QUIET or len(self.asked) < len(self.scenario.asks):
             return rest >= LONG_QUIET
-        return rest >= LONG_QUIET or (not self.telegram.updates.pending and not read_unfinished(self.folder))
+        waits = any(letter.state in {"pending", "sending"} for letter in read_letters(self.folder))
+        return rest >= LONG_QUIET or not (waits or self.telegram.updates.pending or read_unfinished(self.folder))
 
     # What is left
 
@@ -303,7 +302,6 @@ class Town:
             changes={chat: tuple(self.wire.transcript(chat)) for chat in CHATS},
             deaths=tuple(self.deaths),
             stops=tuple(self.stops),
-            unconfirmed=frozenset(chat for chat in CHATS if any(map(self.may_be_lost, self.sends(chat)))),
             effects=count_effects(self.folder),
             unfinished=tuple(read_unfinished(self.folder)),
             letters=tuple(read_letters(self.folder)),
@@ -311,13 +309,6 @@ class Town:
             exits=tuple(self.exits),
             output=read(self.folder / OUTPUT),
         )
-
-    def sends(self, chat: int) -> list[JournalEntry]:
-        return self.telegram.calls("sendMessage", chat)
-
-    def may_be_lost(self, call: JournalEntry) -> bool:
-        """Whether the process that made it may have died before it had written down the answer."""
-        return any(call.received <= death < call.received + RECORDING for death in self.deaths)
 
 
 def read(path: Path) -> str:
