@@ -20,11 +20,14 @@ import trio
 from triolet.app.bot import serve_bot
 from triolet.config import (
     AccessSettings,
+    DeliverySettings,
     GroupSettings,
     LimitSettings,
     ModelSettings,
+    RestartSettings,
     Secret,
     Settings,
+    ShutdownSettings,
     StoreSettings,
     StreamingSettings,
     TelegramSettings,
@@ -122,6 +125,9 @@ def scene_settings(
     respond: Any = "mention",
     allow: tuple[int, ...] = (ADA, BOB),
     tools: ToolSettings | None = None,
+    uncertain: Any = "ask",
+    resume: Any = "auto",
+    grace: float = 20.0,
     **model: Any,
 ) -> Settings:
     return Settings(
@@ -131,6 +137,9 @@ def scene_settings(
         model=ModelSettings(provider="scripted", **model),
         streaming=streaming or StreamingSettings(),
         tools=tools or ToolSettings(),
+        delivery=DeliverySettings(uncertain),
+        restart=RestartSettings(resume),
+        shutdown=ShutdownSettings(grace),
         limits=LimitSettings(),
         store=StoreSettings(path=Path(":memory:")),
     )

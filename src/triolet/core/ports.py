@@ -153,7 +153,10 @@ class Journal(Protocol):
         ...
 
     def keep(self, letter: Letter) -> Posted:
-        """The letter as it is now, in the place of what was known of its number; what is sent loses its content."""
+        """The letter as it is now, in the place of what was known of its number.
+
+        What is sent loses its content, unless there are buttons under it, which may have to go.
+        """
         ...
 
     def forget(self, number: int) -> Posted:

@@ -104,6 +104,7 @@ class Logbook:
         self._note_delivery(errand.bubble, errand.state, is_known=True)
 
     def _note_delivery(self, bubble: Bubble, state: State, *, is_known: bool) -> None:
+        is_known = is_known or state is not State.WAITING
         was_sending = self._sending.pop(bubble.number, None) if is_known else None
         if was_sending is not None or state is not State.WAITING:
             self._write(bubble)
