@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,7 @@ ANSWER: Final = ("Let me look at the clock.", "The clock says:")
 @pytest.mark.case("RR1", "RR17")
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_killed_at_its_first_start_it_answers_after_the_second(tmp_path: Path, moment: float) -> None:
-    telegram = EmulatedTelegram(token=TOKEN)
+    telegram = EmulatedTelegram(token=TOKEN, epoch=time.time() - trio.current_time())
     telegram.add_private_chat(ADA, "Ada")
     async with open_telegram_server(telegram) as wire, trio.open_nursery() as nursery:
         base = await nursery.start(wire.serve_tcp)

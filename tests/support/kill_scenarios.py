@@ -137,18 +137,20 @@ def settings_of(scenario: Scenario, folder: Path, api_base: str) -> Settings:
 
 
 def script(request: ModelRequest) -> Iterator[Step]:
-    """Say what there is to say about what was asked for last, from the beginning of its round."""
-    topic, done = "", 0
+    """Say what there is to say about what was asked for last, from where it was broken off."""
+    topic, said, done = "", 0, 0
     for message in request.messages:
         found = ABOUT.search(message.text) if message.role == "user" else None
         if found is not None:
-            topic, done = found[1], 0
+            topic, said, done = found[1], 0, 0
+        if message.role == "assistant":
+            said += len(message.text.split())
         done += message.role == "tool"
     told = TOLD[topic]
     numbers = told.rounds()[done]
     yield Pause(told.pause)
-    for start in numbers[:: told.at_once]:
-        yield Say.text("".join(f"{word(topic, n)} " for n in numbers[start - numbers[0] :][: told.at_once]))
+    for start in range(max(said, numbers.start), numbers.stop, told.at_once):
+        yield Say.text("".join(f"{word(topic, n)} " for n in range(start, min(start + told.at_once, numbers.stop))))
         yield Pause(told.pause)
     if numbers.stop in told.calls:
         yield Say.tool_call(told.calls[numbers.stop], "{}", call_id=f"{topic}-{done}")
