@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +223,7 @@ async def test_tool_that_changes_something_is_not_run_again(
     tool = slow_tool("act", 5.0, has_effects=has_effects, ran=ran)
     script = rounds(Say.text("I act."), calls("act"), Say.text("It is done."), End())
 
-    def play(request: ModelRequest) -> Sequence[Step]:
+    def play(request: ModelRequest) -> Iterable[Step]:
         return tokens(4, word="more") if request.messages[-1].text == CONTINUE else script(request)
 
     settings = stored(tmp_path)
