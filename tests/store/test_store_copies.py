@@ -211,6 +211,7 @@ import sys
 from triolet.store.database import open_database, transaction
 
 connection = open_database(sys.argv[1])
+connection.execute("INSERT INTO history VALUES (1, 5, 0, 'user', hex(zeroblob(5000000)), 'complete', 1.0)")
 print(flush=True)
 for number in range(1_000_000):
     with transaction(connection):  # the two always agree
@@ -220,13 +221,14 @@ for number in range(1_000_000):
 
 
 def test_copy_beside_a_writer_is_of_one_moment(tmp_path: Path) -> None:
+    """It takes several steps, and the writer writes between them."""
     path = tmp_path / "triolet.db"
     with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
         try:
             assert writer.stdout is not None
             writer.stdout.readline()
             counts = []
-            for number in range(8):
+            for number in range(4):
                 back_up(path, tmp_path / f"copy{number}")
                 [updates] = values(tmp_path / f"copy{number}", "SELECT count(*) FROM inbox")
                 assert values(tmp_path / f"copy{number}", "SELECT count(*) FROM preference") == [updates]
@@ -357,6 +359,29 @@ def test_damaged_database_is_moved_aside_as_it_is(path: Path) -> None:
     done = restore(path, copy)
     assert done.aside is not None
     assert done.aside.read_bytes() == b"rubbish"
+    assert check(path) == []
+
+
+def test_restore_killed_at_its_very_end_is_not_taken_for_an_unfinished_one(path: Path) -> None:
+    back_up(path, path.with_name("copy"))
+    make(path, "DELETE FROM inbox")
+    first = restore(path, path.with_name("copy")).aside
+    assert first is not None
+    restore_marker(path).write_text(first.name, encoding="utf-8")
+    second = restore(path, path.with_name("copy")).aside
+    assert second not in {None, first}
+    assert values(first, "SELECT update_id FROM inbox") == []
+
+
+@pytest.mark.parametrize(
+    "notes", [b"", b"\xff", b"../elsewhere", b"copy", b"triolet.db.before-restore-/../../x", b"a\0b"]
+)
+def test_notes_that_make_no_sense_are_not_followed(path: Path, notes: bytes) -> None:
+    back_up(path, path.with_name("copy"))
+    restore_marker(path).write_bytes(notes)
+    done = restore(path, path.with_name("copy"))
+    assert done.aside is not None
+    assert done.aside.name.startswith("triolet.db.before-restore-20")
     assert check(path) == []
 
 
