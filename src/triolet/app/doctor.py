@@ -102,7 +102,8 @@ def _look_at_database(path: Path) -> list[Finding]:
     if str(path) == MEMORY:
         return [Finding("--", "database: in memory, so a restart forgets everything")]
     try:
-        return [*_look_into(path), _look_at_space(path), _look_at_lock(path)]
+        folder = real_path(path).parent
+        return [*_look_into(path), look_at_space(folder), _look_at_lock(path)]
     except StoreError as error:
         return [Finding("!!", f"database: {error}")]
 
@@ -140,12 +141,13 @@ def _moment(at: float) -> str:
         return "some time"
 
 
-def _look_at_space(path: Path) -> Finding:
+def look_at_space(folder: Path, *, scarce: int = SCARCE) -> Finding:
+    """Whether the database may grow: ``scarce`` bytes should be free."""
     try:
-        free = shutil.disk_usage(real_path(path).parent).free
+        free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Finding("!!", f"disk: {real_path(path).parent}: {error.strerror}")
-    return Finding("!!" if free < SCARCE else "ok", f"disk: {free / 1e6:,.0f} MB are free")
+        return Finding("!!", f"disk: {folder}: {error.strerror}")
+    return Finding("!!" if free < scarce else "ok", f"disk: {free / 1e6:,.0f} MB are free")
 
 
 def _look_at_lock(path: Path) -> Finding:
