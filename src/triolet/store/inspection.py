@@ -124,8 +124,6 @@ def _obstacle(path: Path | str) -> str:
         return "there is no such file"
     except OSError as error:
         return described(error)
-    except ValueError:  # a NUL in it
-        return "this is no name of a file"
     if not stat.S_ISREG(found.st_mode):
         return "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is not a file"
     if restore_marker(real_path(path)).exists():
