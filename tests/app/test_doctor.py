@@ -159,6 +159,12 @@ async def test_database_is_a_line_whatever_it_is(tmp_path: Path, store: str, fin
     assert about(lines, "database") == finding.format(tmp_path)
 
 
+async def test_lock_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
+    open_database(str(tmp_path / "triolet.db")).close()
+    (tmp_path / "triolet.db-lock").symlink_to("triolet.db-lock")
+    assert "symbolic links" in about(await asked(tmp_path), "database")
+
+
 @pytest.mark.parametrize(("scarce", "mark"), [(0, "ok"), (2**62, "!!")])
 def test_disk_should_have_some_space(tmp_path: Path, scarce: int, mark: str) -> None:
     finding = look_at_space(tmp_path, scarce=scarce)

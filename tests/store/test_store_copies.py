@@ -9,7 +9,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -169,6 +170,53 @@ def test_what_is_left_of_a_crash_is_read_with_the_rest(path: Path) -> None:
     assert inspect(path).waiting == 0
     back_up(path, path.with_name("copy"))
     assert inspect(path.with_name("copy")).waiting == 0
+
+
+# Permissions
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A database in a folder of a user whom permissions bind: root is not."""
+    folder, root = Path(tempfile.mkdtemp()), os.geteuid() == 0
+    if root:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield make(folder / "triolet.db")
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("where", "mode", "problem"),
+    [
+        ("triolet.db", 0, "it cannot be opened; let this user read it and write its folder"),
+        (".", 0o500, "it cannot be opened; let this user read it and write its folder"),
+        (".", 0, "Permission denied"),
+    ],
+)
+def test_what_may_not_be_read_is_a_line(unprivileged: Path, where: str, mode: int, problem: str) -> None:
+    (unprivileged.parent / where).chmod(mode)
+    assert check(unprivileged) == [problem]
+    with pytest.raises(StoreError):
+        inspect(unprivileged)
+    with pytest.raises(StartError) as caught:
+        restore(unprivileged, unprivileged.with_name("copy"))
+    assert caught.value.exit_code == ExitCode.DATABASE
+
+
+def test_copy_is_read_where_nobody_may_write(unprivileged: Path) -> None:
+    """On a medium for reading, say: a copy of ours needs no file beside it."""
+    copy = unprivileged.with_name("copy")
+    back_up(unprivileged, copy)
+    unprivileged.parent.chmod(0o500)
+    assert check(copy) == []
+    with pytest.raises(StoreError, match=r"cannot be copied to .*: Permission denied"):
+        back_up(copy, unprivileged.with_name("another"))
 
 
 # What is in it
