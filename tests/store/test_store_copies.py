@@ -385,6 +385,7 @@ def test_restore_takes_up_nothing_that_was_under_way(path: Path) -> None:
     assert values(path, "SELECT kind FROM button") == ["continue"]
     assert values(path, "SELECT update_id FROM inbox ORDER BY seq") == [0, 1, 2, 9], "known, if they come again"
     assert values(path, "SELECT count(*) FROM history") == [1]
+    assert b"morning" not in path.read_bytes(), "overwritten, not merely unlisted"
     assert values(copy, "SELECT count(*) FROM turn") == [1], "the copy stays as it is"
     assert check(path) == []
 
