@@ -247,6 +247,6 @@ class Writer:
                     work(self._connection)
         except (StoreError, sqlite3.Error) as error:
             return error
-        except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:  # of a wrong value
-            return error
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            return error  # a mistake of ours, of a kind that a wrong value may come to
         return None
