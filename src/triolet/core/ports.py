@@ -153,7 +153,14 @@ class Journal(Protocol):
         ...
 
     def keep(self, letter: Letter) -> Posted:
-        """The letter as it is now, in the place of what was known of its number; what is sent loses its content."""
+        """The letter as it is now, in the place of what was known of its number.
+
+<<<<<<< HEAD
+        What is sent loses its content, unless there are buttons under it, which may have to go.
+=======
+        What is sent and does not grow loses its content.
+>>>>>>> room-store
+        """
         ...
 
     def forget(self, number: int) -> Posted:
@@ -161,7 +168,7 @@ class Journal(Protocol):
         ...
 
     async def letters(self) -> list[Letter]:
-        """By number: all but those that are sent with nothing left to do, and belong to no open turn."""
+        """By number: all but those that are sent, do not grow, and belong to no open turn."""
         ...
 
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:

@@ -103,6 +103,7 @@ def _parse_place(place: dict[str, Any]) -> Place:
 
 
 def render_questions(questions: Sequence[Question]) -> str:
+    """Which turn and attempt they are of is not in it: their turn says so."""
     return render_json([_render_question(question) for question in questions])
 
 

@@ -1,6 +1,23 @@
 """The tables, as the list of steps that made them; the file's ``user_version`` counts the steps taken.
 
-A released step never changes: whoever needs another column appends a step.
+A released step never changes: whoever needs another column appends a step. Times are seconds since 1970; what others
+wrote stands within ASCII JSON. What each table is for, when it is written, and what a crash leaves in it:
+
+- ``inbox``: the updates, written before Telegram hears that they have come. An update that needs no more work keeps its
+  id, to be known when it comes again, and loses its body: a crash leaves bodies, and the next start goes on with them.
+- ``history``: what was said. Question and answer come in one transaction, when the answer is over; the same one ends
+  the turn, the updates and what waits for them, so that a crash leaves all of it or none.
+- ``usage``: what answers cost, written with them; cleared conversations keep it.
+- ``preference``: what users switched, written when they do.
+- ``pin``: what the tools of foreign servers looked like when somebody approved of them.
+- ``turn``: answers that are being written: from before their model is asked until they are in ``history``, and brought
+  up to date meanwhile. A row that a crash leaves is an answer that broke off.
+- ``tool_call``: the calls of these turns, written before the tool begins and when it has ended. What a crash leaves as
+  'running' may have run, and is not run again.
+- ``outbox``: our messages, each written before a call about it leaves and again when that call's outcome is known. What
+  a crash leaves as 'sending' may be on the screen or not; the other states are told in `core.letters`.
+- ``button``: buttons that outlive the run that showed them, written before they are shown and deleted when they are
+  pressed or mean nothing any more.
 """
 
 from __future__ import annotations
@@ -94,13 +111,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
     ),
     (
-        # `offered`: 0 is nobody's question, 1 waits for somebody who presses the button, 2 was pressed for, and stays
-        # wanted however old it is.
+        # 0: nobody is asked about it; 1: offered to be answered late; 2: somebody wants that, however late it is.
         "ALTER TABLE inbox ADD COLUMN offered INTEGER NOT NULL DEFAULT 0 CHECK (offered IN (0, 1, 2))",
-        # `turn`: an answer that is being written. Begun before its model is asked, brought up to date while it is
-        # written, and deleted in the transaction that adds it to `history`: a row that a crash leaves is an answer that
-        # broke off. `said` are the messages that it adds to the history so far, `live` is what its newest message
-        # shows; `has_effects` is 1 as soon as a tool that changes something has begun.
+        # `asked` are the questions, `update_ids` what is finished with it; `said` are the messages that it adds to the
+        # history so far, and `live` is what its newest message shows. `has_effects` is 1 as soon as a tool that changes
+        # something has begun.
         """
         CREATE TABLE turn(
           number INTEGER PRIMARY KEY,
@@ -115,8 +130,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
           has_effects INTEGER NOT NULL CHECK (has_effects IN (0, 1))
         ) STRICT
         """,
-        # `tool_call`: the calls of these turns, written before the tool begins and when it has ended. What a crash
-        # leaves as 'running' may have run, and is not run again. Results are in `turn.said`.
+        # The results are in `turn.said`.
         """
         CREATE TABLE tool_call(
           turn INTEGER NOT NULL REFERENCES turn(number) ON DELETE CASCADE,
@@ -126,10 +140,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
           PRIMARY KEY (turn, call_id)
         ) STRICT, WITHOUT ROWID
         """,
-        # `outbox`: a row for each message of ours, written before its first call leaves and again when that call's
-        # outcome is known. What a crash leaves as 'sending' may be on the screen or not; what the states mean else,
-        # `core.letters` tells. `content` is kept for as long as it may have to be sent; `newest` is the highest message
-        # id known in the chat before it was sent: if it was, it has one of the next.
+        # The `turn` of an answer's letters may be over. `content` is kept for as long as it may have to be sent.
+        # `newest` is the highest message id known in the chat before it was sent: if it was, it has one of the next.
         """
         CREATE TABLE outbox(
           number INTEGER PRIMARY KEY,
@@ -149,8 +161,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
           changed_at REAL NOT NULL
         ) STRICT
         """,
-        # `button`: one that still means something after a restart, written before it is shown and deleted when it is
-        # pressed or taken away. `letter` is an `outbox.number`, `update_ids` are the inbox's.
+        # `letter` is an `outbox.number`, and `update_ids` are the inbox's.
         """
         CREATE TABLE button(
           seq INTEGER PRIMARY KEY,

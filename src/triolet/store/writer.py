@@ -45,13 +45,13 @@ log = structlog.get_logger()
 class _Job:
     """What is written whole or not at all; awaiting it is `Posted`'s, and tells of ``error`` once it was tried.
 
-    ``key`` is that of a posted job which a later one of the same key replaces.
+    ``works`` have keys or None. The ``heir`` is the job that does all of it anew.
     """
 
-    works: list[Work]
+    works: list[tuple[Hashable, Work]]
     posted: bool
     writes: bool
-    key: Hashable = None
+    heir: _Job | None = None
     error: Exception | None = None
     tried: trio.Event = attrs.Factory(trio.Event)
 
@@ -59,9 +59,13 @@ class _Job:
         return self._wait().__await__()
 
     async def _wait(self) -> None:
-        await self.tried.wait()
-        if self.error is not None:
-            raise self.error
+        job = self
+        await job.tried.wait()
+        while job.heir is not None:
+            job = job.heir
+            await job.tried.wait()
+        if job.error is not None:
+            raise job.error
 
 
 class Writer:
@@ -80,26 +84,14 @@ class Writer:
         """Why the disk takes nothing at present; empty if it does."""
 
     def post(self, work: Work, *, key: Hashable = None) -> Posted:
-        """Have it written. What has the same ``key`` and waits yet is not: this is written in its place.
+        """Have it written. What has the same ``key`` and waits yet is not: this says it anew.
 
         Work with a key must touch nothing that other work with a key touches.
         """
         if self._unit is not None:
-            self._unit.works.append(work)
+            self._unit.works.append((key, work))
             return self._unit
-        older = self._replaceable(key)
-        if older is not None:
-            older.works = [work]
-            return older
-        return self._enqueue(_Job([work], posted=True, writes=True, key=key))
-
-    def _replaceable(self, key: Hashable) -> _Job | None:
-        for job in reversed(self._queue):
-            if key is None or job.key is None:  # what has none may touch anything
-                return None
-            if job.key == key:
-                return job
-        return None
+        return self._enqueue(_Job([(key, work)], posted=True, writes=True))
 
     async def run(self, work: Callable[[sqlite3.Connection], T], *, writes: bool) -> T:
         """What the work gives. Cancelled before it began, it is not done; else it may be, though nobody hears of it.
@@ -109,7 +101,7 @@ class Writer:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         results: list[T] = []  # the last one counts: a batch may have been tried before
-        job = _Job([lambda connection: results.append(work(connection))], posted=False, writes=writes)
+        job = _Job([(None, lambda connection: results.append(work(connection)))], posted=False, writes=writes)
         self._enqueue(job)
         try:
             await job
@@ -134,17 +126,33 @@ class Writer:
             raise
         finally:
             self._unit = outer
-            if outer is None:
-                job.writes = bool(job.works)
+            if outer is None and job.works:
                 self._enqueue(job)
+            elif outer is None:
+                job.tried.set()
 
     def _enqueue(self, job: _Job) -> _Job:
-        self._queue.append(job)
+        self._append(job)
         if self._is_over:
-            self.flush()
+            self._flush()
         else:
             self._wake.set()
         return job
+
+    def _append(self, job: _Job) -> None:
+        """Put the job behind all others, of which the last ones lose what it says anew."""
+        keys, replaced = {key for key, _ in job.works}, []
+        for older in reversed(self._queue):
+            if None in {*keys, *(key for key, _ in older.works)}:  # what has no key may be about anything
+                break
+            older.works = [(key, work) for key, work in older.works if key not in keys]
+            if not older.works:
+                older.heir = job
+                older.tried.set()
+                replaced.append(older)
+        for older in replaced:
+            self._queue.remove(older)
+        self._queue.append(job)
 
     async def serve(self) -> None:
         """Write what is queued, until cancelled; what is queued then is written, too."""
@@ -154,7 +162,7 @@ class Writer:
                 await self._write_queued()
         finally:
             self._is_over = True
-            self.flush()
+            self._flush()
 
     async def _wait_for_work(self) -> None:
         # What is in the queue now has been refused.
@@ -172,14 +180,13 @@ class Writer:
         finally:
             self._settle(jobs, errors)
 
-    def flush(self) -> None:
-        """Write what is queued here and now; the writer's task must be over."""
+    def _flush(self) -> None:
+        """Write what is queued here and now."""
         jobs, self._queue = self._queue, []
         self._settle(jobs, self._write(jobs))
 
-    def close(self) -> None:
-        """Write what is queued, and say what the disk does not take; the writer's task must be over."""
-        self.flush()
+    def tell_lost(self) -> None:
+        """Tell the operator how much the disk has not taken; the writer's task must be over."""
         if self._queue:
             log.error("store.lost", writes=len(self._queue), problem=self.trouble)
 
@@ -193,7 +200,9 @@ class Writer:
             elif job.posted and error is not None:
                 log.error("store.mistake", exc_info=error)
             job.tried.set()
-        self._queue[:0] = again
+        later, self._queue = self._queue, again
+        for job in later:
+            self._append(job)
         self._tell([error for job, error in zip(jobs, errors, strict=False) if job.writes])
 
     def _tell(self, errors: list[Exception | None]) -> None:
@@ -233,10 +242,10 @@ class Writer:
         writes = any(job.writes for job in jobs)
         try:
             with translated_errors(self._path), transaction(self._connection) if writes else contextlib.nullcontext():
-                for work in [work for job in jobs for work in job.works]:
+                for work in [work for job in jobs for _, work in job.works]:
                     work(self._connection)
         except (StoreError, sqlite3.Error) as error:
             return error
-        except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:  # of a wrong value
-            return error
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            return error  # a mistake of ours, of a kind that a wrong value may come to
         return None
