@@ -57,7 +57,7 @@ Uncertain: TypeAlias = Literal["ask", "resend", "skip"]
 """What becomes of a message that may be there: rule 3."""
 
 MAX_REFUSED = 5
-"""Repetitions of what was refused for no reason we know: half a minute. It does no harm, and may help."""
+"""Repetitions of what was refused for no reason we know: half a minute."""
 
 MAX_UNKNOWN = 20
 """Unknown outcomes of one edit in a row, after which it is given up: seven minutes at least."""
