@@ -56,6 +56,7 @@ NURSERIES: Final = {
     "app/service.py": "the bot, and the signals that stop it",
     "app/turn.py": "provider, coalescer and transport: the trio",
     "telegram/outbox.py": "calls outlive the turns that made them",
+    "store/sqlite.py": "the writer outlives whoever gives it something to write",
     "tools/runner.py": "the calls of one round, at once",
     "tools/mcp.py": "servers and their sessions outlive the turns that call them",
     "emulator/http.py": "an application, and the watch for its client's leaving",

@@ -9,7 +9,7 @@ from scenes import ADA, BOB, GROUP, STRANGER, Scene, open_scene, rest, said, sce
 from triolet.config import StreamingSettings
 from triolet.emulator import ScreenMessage
 from triolet.providers.scripted import Hang
-from triolet.telegram.outbox import MAX_PRESSES
+from triolet.telegram.presses import MAX_PRESSES
 
 EDIT = StreamingSettings(transport="edit")
 

@@ -55,6 +55,12 @@ def place() -> Place:
     return Place(ConversationKey(-100, 5), private=False, asked=9)
 
 
+def call_of(errand: Errand) -> Call:
+    call = errand.next_call()
+    assert call is not None, "it is over without a call"
+    return call
+
+
 def bubble(message_id: int | None = None, **fields: Any) -> Bubble:
     return Bubble(place(), draft_id=4, message_id=message_id, **fields)
 
@@ -98,7 +104,7 @@ def walk(errand: Errand, steps: Iterable[Step], places: Sequence[int] = PLACES) 
     waiting = [errand]
     for step in steps:
         current = waiting[-1]
-        call = current.next_call()
+        call = call_of(current)
         seen = absorb(call, step.outcome)
         if may_be_on_screen(call, seen):
             call.bubble.candidates, call.bubble.lost = [*places], call.bubble.lost or not places
@@ -114,9 +120,7 @@ def walk(errand: Errand, steps: Iterable[Step], places: Sequence[int] = PLACES) 
                 state=current.state,
                 not_before=current.not_before,
                 reason=current.reason,
-                following=tuple(
-                    f"{name_of(next_call := later.next_call())} {sight_of(next_call)}" for later in following
-                ),
+                following=tuple(f"{name_of(next_call := call_of(later))} {sight_of(next_call)}" for later in following),
             )
         )
     return found
@@ -551,11 +555,11 @@ def test_a_form_becomes_plainer_until_it_is_plain() -> None:
     delivery = Delivery(target, RichText("<p><b>hello</b> all</p>", "**hello** all"), target)
     seen = []
     while delivery.not_before == 0.0:
-        call = delivery.next_call()
+        call = call_of(delivery)
         seen.append(sight_of(call))
         assert delivery.settle(call, absorb(call, UNPARSED), 1.0) == []
     assert seen[0] == "<p><b>hello</b> all</p>"
-    assert not delivery.next_call().formatted
+    assert not call_of(delivery).formatted
     assert len(seen) in (2, 3)
     assert all(form.startswith("*hello") for form in seen[1:-1])
 
@@ -565,8 +569,8 @@ def test_a_cut_message_goes_on_beside_it() -> None:
     owner = Bubble(place(), 7, unsettled=1)
     part = Bubble(owner.place, 4)
     delivery = Delivery(part, FormattedText("aabbcc"), owner)
-    following = delivery.settle(delivery.next_call(), TOO_LONG, 1.0)
-    assert [later.next_call().params["text"] for later in following] == ["bcc"]
+    following = delivery.settle(call_of(delivery), TOO_LONG, 1.0)
+    assert [call_of(later).params["text"] for later in following] == ["bcc"]
     assert owner.unsettled == 1 + len(following)
     for later in following:
         assert isinstance(later, Delivery)
@@ -709,7 +713,7 @@ def test_a_message_rings_if_it_is_to_be_sent_anew(message_id: int | None, anew: 
     target = bubble(message_id, silent=True)
     delivery = Delivery(target, HELLO, target, anew=anew)
     for _ in range(2):
-        call = delivery.next_call()
+        call = call_of(delivery)
         assert ("disable_notification" in call.params) == (call.sends and not anew)
         delivery.settle(call, absorb(call, ODD), 1.0)
 
@@ -726,7 +730,7 @@ def test_what_is_on_screen_is_looked_at_when_the_call_is_made() -> None:
 def test_what_is_taken_away_belongs_to_the_message_that_replaced_it() -> None:
     owner, preview = bubble(), bubble(7)
     delivery = Delivery(preview, HELLO, owner, anew=True)
-    call = delivery.next_call()
+    call = call_of(delivery)
     [removal] = delivery.settle(call, absorb(call, SENT), 1.0)
     assert isinstance(removal, Removal)
     assert (removal.bubble.message_id, removal.owner) == (7, owner)
@@ -737,7 +741,7 @@ def test_what_takes_a_message_s_place_is_another_bubble() -> None:
     """Its owner still waits for the one that was committed, and the old one keeps its id until it is gone."""
     target = bubble(5)
     delivery = Delivery(target, HELLO, target)
-    assert delivery.settle(delivery.next_call(), NO_CHAT, 1.0) == []
+    assert delivery.settle(call_of(delivery), NO_CHAT, 1.0) == []
     assert delivery.owner is target
     assert delivery.bubble is not target
     assert delivery.bubble.place is target.place
@@ -759,7 +763,7 @@ def test_a_place_is_mended_and_the_message_sent_as_it_was(content: Content) -> N
     steps = [Step("send", 1, refusal, WAITING, shows=sight(content)) for refusal in refusals]
     assert walk(delivery, steps) == steps
     mended = Place(ConversationKey(-200), private=False)
-    assert delivery.next_call().params == message_call(Bubble(mended, 4), content).params
+    assert call_of(delivery).params == message_call(Bubble(mended, 4), content).params
 
 
 # Deliveries and removals themselves
@@ -781,7 +785,7 @@ def test_a_new_delivery_waits() -> None:
     delivery = Delivery(part, HELLO, owner)
     assert (delivery.state, delivery.not_before, delivery.reason) == (State.WAITING, 0.0, "")
     assert (delivery.bubble, delivery.owner) == (part, owner)
-    assert delivery.next_call() == delivery.next_call() == message_call(part, HELLO)
+    assert call_of(delivery) == call_of(delivery) == message_call(part, HELLO)
 
 
 def test_an_outage_of_days_ends_in_a_delivery() -> None:
@@ -790,11 +794,11 @@ def test_an_outage_of_days_ends_in_a_delivery() -> None:
     delivery = Delivery(target, HELLO, target)
     now = 0.0
     while now < 3 * 24 * 3600.0:
-        call = delivery.next_call()
+        call = call_of(delivery)
         delivery.settle(call, absorb(call, UNSENT), now)
         assert now < delivery.not_before <= now + 30.0
         now = delivery.not_before
-    call = delivery.next_call()
+    call = call_of(delivery)
     delivery.settle(call, absorb(call, SENT), now)
     assert delivery.state is State.DELIVERED
 
@@ -1045,7 +1049,7 @@ def deliver_all(screen: Screen, lucks: list[Luck]) -> list[str]:
     lane, now = screen.lane, 0.0
     names: list[str] = []
     while (now := lane.errand_at(now)) < math.inf and (errand := lane.next_errand()) is not None:
-        call = errand.next_call()
+        call = call_of(errand)
         names.append(f"{name_of(call)} {sight_of(call)}")
         lane.begin(call)
         outcome = lane.end(call, screen.make(call, lucks.pop() if lucks else "told"), now)
@@ -1117,5 +1121,5 @@ def test_a_search_that_is_given_up_where_an_older_id_was_of_another_chat_has_fou
     target = Bubble(Place(ConversationKey(-100), private=False), 1, message_id=8, home=-99)
     search = Search(message_call(target, HELLO), 0.0)
     target.candidates = [21]
-    search.settle(search.next_call(), FORBIDDEN, 2.0)
+    search.settle(call_of(search), FORBIDDEN, 2.0)
     assert (search.state, target.lost, target.candidates) == (State.DEAD, True, [])

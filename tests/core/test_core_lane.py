@@ -86,15 +86,21 @@ def deliver(lane: Lane, now: float, outcome: Outcome) -> Errand | None:
     """The next errand's call, begun and over at once; the errand if that was the last."""
     errand = lane.next_errand()
     assert errand is not None
-    call = errand.next_call()
-    is_over = lane.settle(errand, call, make(lane, call, now, outcome), now)
-    return errand if is_over else None
+    call = next_call(lane)
+    lane.settle(errand, call, make(lane, call, now, outcome), now)
+    return errand if errand.state is not State.WAITING else None
 
 
 def next_call(lane: Lane) -> Call:
     errand = lane.next_errand()
     assert errand is not None
-    return errand.next_call()
+    return call_of(errand)
+
+
+def call_of(errand: Errand) -> Call:
+    call = errand.next_call()
+    assert call is not None, "it is over without a call"
+    return call
 
 
 def test_an_idle_lane() -> None:
@@ -128,12 +134,13 @@ def test_a_lasting_message_goes_before_any_interim_call() -> None:
     lane.commit(first)
     assert (slot(lane, 1.0), lane.errand_at(1.0), lane.has_errands) == (inf, 1.0, True)
     assert lane.next_errand() is first
-    call = first.next_call()
+    call = call_of(first)
     lane.begin(call)
     assert (slot(lane, 1.0), lane.errand_at(1.0), lane.has_errands) == (inf, inf, True)
     outcome = lane.end(call, FLOOD, 2.0)
     assert (slot(lane, 2.0), lane.errand_at(2.0)) == (inf, 11.0)
-    assert lane.settle(first, call, outcome, 2.0) is False
+    assert lane.settle(first, call, outcome, 2.0) == []
+    assert first.state is State.WAITING
     assert (slot(lane, 2.0), lane.errand_at(2.0), lane.has_errands) == (inf, 11.0, True)
     assert deliver(lane, 11.0, SENT) is first
     assert (lane.errand_at(11.0), lane.has_errands, lane.next_errand()) == (11.0, False, None)
@@ -340,10 +347,11 @@ def test_a_message_committed_while_a_removal_is_in_flight_goes_next() -> None:
     lane.remove(bubble(6))
     removal = lane.next_errand()
     assert isinstance(removal, Removal)
-    call = removal.next_call()
+    call = call_of(removal)
     lane.begin(call)
     lane.commit(delivery())
-    assert lane.settle(removal, call, lane.end(call, Delivered(), 1.0), 1.0) is True
+    assert lane.settle(removal, call, lane.end(call, Delivered(), 1.0), 1.0) == []
+    assert removal.state is State.DELIVERED
     assert [next_call(lane).method, deliver(lane, 1.0, SENT) is not None] == ["sendMessage", True]
     assert next_call(lane).params["message_id"] == 6
 
@@ -775,7 +783,7 @@ class AnyTraffic(RuleBasedStateMachine):
             assert errand is self.waiting[0] if self.waiting else isinstance(errand, Removal)
         assert errand.state is State.WAITING
         self.errand = errand
-        self.begin(errand.next_call())
+        self.begin(call_of(errand))
 
     def begin(self, call: Call) -> None:
         assert self.flight is None
@@ -797,9 +805,8 @@ class AnyTraffic(RuleBasedStateMachine):
         if outcome == FLOOD:
             self.parked_until = self.now + 9.0
         if self.errand is not None:
-            is_over = self.lane.settle(self.errand, call, seen, self.now)
-            assert is_over == (self.errand.state is not State.WAITING)
-            if is_over:
+            self.lane.settle(self.errand, call, seen, self.now)
+            if self.errand.state is not State.WAITING:
                 self.settled.append(self.errand)
         self.errand = None
         self.sought = call.bubble if call.bubble.candidates else None
@@ -850,7 +857,7 @@ def test_a_lasting_message_comes_to_an_end(
         assert isinstance(errand, Search) == bool(places), "a send that may have happened is sought first"
         if errand is None or isinstance(errand, Removal):
             break
-        call = errand.next_call()
+        call = call_of(errand)
         lane.begin(call)
         now += latency
         seen = lane.end(call, outcome, now)

@@ -12,20 +12,23 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 
 from triolet.core.conversation import ConversationKey, Message
-from triolet.errors import StartError
+from triolet.core.ports import RawUpdate, Store
+from triolet.errors import StoreError
 from triolet.store import open_store, run_inline
-from triolet.store.database import _create_private, open_database, transaction
+from triolet.store.database import CHECKED_BYTES, _create_private, open_database, transaction
 from triolet.store.schema import MIGRATIONS
 
 KEY = ConversationKey(1)
+Log = list[structlog.typing.EventDict]
 NOBODY = 65534
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(StartError) as caught:
+    with pytest.raises(StoreError) as caught:
         open_database(str(path))
     assert caught.value.exit_code == 6
     text = str(caught.value)
@@ -94,9 +97,9 @@ def test_what_is_written_is_written_through(tmp_path: Path) -> None:
     with closing(open_database(str(tmp_path / "triolet.db"))) as connection:
         found = [
             connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("journal_mode", "synchronous", "secure_delete", "busy_timeout", "user_version")
+            for name in ("journal_mode", "synchronous", "secure_delete", "busy_timeout", "foreign_keys", "user_version")
         ]
-    assert found == ["wal", 2, 1, 5000, len(MIGRATIONS)]
+    assert found == ["wal", 2, 1, 1000, 1, len(MIGRATIONS)]
 
 
 async def test_memory_makes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,6 +190,54 @@ def test_a_newer_schema_is_refused_and_kept(tmp_path: Path) -> None:
     assert path.read_bytes() == content
 
 
+TORN = "run `triolet db check`, or `triolet db restore BACKUP`"
+
+
+def filled(path: Path, size: int) -> bytes:
+    """The content of a store that holds a text of that size."""
+    with closing(open_database(str(path))) as connection, transaction(connection):
+        insert = "INSERT INTO history VALUES (1, 1, 0, 'user', ?, 'complete', 0)"
+        connection.execute(insert, ("secret " * (size // 7),))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("size", [100_000, CHECKED_BYTES + 2**20], ids=["small", "too big to be checked"])
+def test_a_file_without_its_end_is_refused_and_kept(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "triolet.db"
+    content = filled(path, size)[:-4096]
+    path.write_bytes(content)
+    assert refusal(path) == f"database disk image is malformed; {TORN}"
+    assert path.read_bytes() == content
+
+
+def test_a_damaged_page_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "triolet.db"
+    content = filled(path, 100_000)
+    page = 4096 * 5
+    content = content[:page] + bytes(4096) + content[page + 4096 :]
+    path.write_bytes(content)
+    text = refusal(path)
+    assert text.startswith("it is damaged (")
+    assert text.endswith(f"); {TORN}")
+    assert "secret" not in text
+    assert path.read_bytes() == content
+
+
+def test_a_torn_log_is_none(tmp_path: Path) -> None:
+    """What a crash leaves of the -wal is read up to its last commit."""
+    path, copy = tmp_path / "triolet.db", tmp_path / "copy.db"
+    with closing(open_database(str(path))) as connection:
+        with transaction(connection):
+            connection.execute("INSERT INTO preference VALUES (1, 0, 'a', 'whole')")
+        with transaction(connection):
+            connection.execute("INSERT INTO preference VALUES (1, 0, 'b', 'torn')")
+        shutil.copy(path, copy)
+        log = Path(f"{path}-wal").read_bytes()
+        Path(f"{copy}-wal").write_bytes(log[:-100])
+    with closing(open_database(str(copy))) as connection:
+        assert connection.execute("SELECT value FROM preference").fetchall() == [("whole",)]
+
+
 @contextmanager
 def unprivileged() -> Iterator[Path]:
     """A folder of our own, as a user whom permissions bind: root is not."""
@@ -241,6 +292,10 @@ def test_what_may_not_be_written_is_refused(prepare: Callable[[Path], None], tex
 # A disk that fails later
 
 
+async def left(store: Store) -> list[RawUpdate]:
+    return [each.update for each in await store.unfinished()]
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "triolet.db"
@@ -249,21 +304,45 @@ def path(tmp_path: Path) -> Path:
 async def test_a_full_disk_is_one_line_and_changes_nothing(path: Path) -> None:
     async with open_store(path, executor=run_inline) as store:
         await store.receive([{"update_id": 1}])
-        store._connection.execute("PRAGMA max_page_count = 12")
-        with pytest.raises(StartError, match=r"triolet.db: the store cannot be used: .* full; free some space$"):
-            await store.record(KEY, [Message.of("user", "x" * 100_000)], finished=[1])
+        store._writer._connection.execute("PRAGMA max_page_count = 1")  # as many as there are now
+        with pytest.raises(StoreError, match=r"triolet.db: the store cannot be used: .* full; free some space$"):
+            await store.receive([{"update_id": 2, "text": "x" * 100_000}])
+        assert await left(store) == [{"update_id": 1}]
+        await store.receive([{"update_id": 3}])
+        assert await left(store) == [{"update_id": 1}, {"update_id": 3}]
+
+
+@pytest.mark.case("RR15")
+async def test_what_a_full_disk_refuses_is_written_later(path: Path, captured_log: Log, autojump_clock: object) -> None:
+    said = [Message.of("user", "x" * 100_000), Message.of("assistant", "y")]
+    async with open_store(path, executor=run_inline) as store:
+        await store.receive([{"update_id": 1}])
+        store._writer._connection.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(StoreError, match="free some space"):
+            await store.record(KEY, said, finished=[1])
+        store.finish([2])
+        assert "free some space" in store.trouble
         assert await store.load(KEY) == []
-        assert await store.unfinished() == [{"update_id": 1}]
-        await store.record(KEY, [Message.of("user", "small")], finished=[1])
-        assert await store.unfinished() == []
+        store._writer._connection.execute("PRAGMA max_page_count = 100000")
+        await trio.sleep(2.0)
+        assert await store.load(KEY) == said
+        assert await left(store) == []
+    assert [event["event"] for event in captured_log] == ["store.failing", "store.works_again"]
+
+
+async def test_what_was_never_taken_is_counted_at_the_end(path: Path, captured_log: Log) -> None:
+    async with open_store(path, executor=run_inline) as store:
+        store._writer._connection.execute("PRAGMA max_page_count = 1")
+        store.record(KEY, [Message.of("user", "x" * 100_000)])
+    assert [event["event"] for event in captured_log] == ["store.failing", "store.lost"]
 
 
 async def test_a_second_writer_is_waited_for_and_then_named(path: Path) -> None:
     async with open_store(path, executor=run_inline) as store:
-        store._connection.execute("PRAGMA busy_timeout = 1")
+        store._writer._connection.execute("PRAGMA busy_timeout = 1")
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StartError, match=r"locked; another process holds it; is a second bot"):
+            with pytest.raises(StoreError, match=r"locked; another process holds it; is a second bot"):
                 await store.put(KEY, "a", "b")
             assert await store.get(KEY, "a") is None, "reading needs no lock"
 

@@ -20,7 +20,7 @@ from triolet.core.conversation import Message, ToolCallPart
 from triolet.core.events import RoundEnded, Steered
 from triolet.core.ports import Toolbox
 from triolet.errors import ProviderError
-from triolet.tools.runner import ToolLimits, run_calls
+from triolet.tools.runner import CallRecord, ToolLimits, run_calls
 
 
 @attrs.frozen
@@ -38,10 +38,12 @@ class Agent:
         emit: Emit,
         approve: Callable[[ToolCallPart], Awaitable[bool]],
         steer: Callable[[], Sequence[Message]],
+        record: CallRecord,
     ) -> None:
         """Emit the answer to the messages.
 
-        ``approve`` asks a person whether a call may be made; ``steer`` takes what there is to be told on the way.
+        ``approve`` asks a person whether a call may be made; ``steer`` takes what there is to be told on the way;
+        ``record`` writes down which tools run.
 
         Raises:
             ProviderError: no answer, or no more of it.
@@ -58,7 +60,9 @@ class Agent:
             message = answer.message()
             if may_call:
                 emit((RoundEnded(message),))
-                results = await run_calls(message.calls, tools, limits=self.limits, approve=approve, emit=emit)
+                results = await run_calls(
+                    message.calls, tools, limits=self.limits, approve=approve, emit=emit, record=record
+                )
                 said += [message, Message("tool", results)]
                 if steering := steer():
                     emit((Steered(tuple(steering)),))

@@ -32,6 +32,10 @@ class _Pending:
         self.verdict = verdict
         self.decided.set()
 
+    def press(self, verdict: Verdict, update_id: int) -> list[int]:
+        self.decide(verdict)
+        return [update_id]
+
 
 @attrs.define(eq=False)
 class Approvals:
@@ -48,7 +52,7 @@ class Approvals:
         pending = _Pending(user_id)
         verdicts: tuple[Verdict, ...] = ("allowed", "denied")
         allow, deny = (
-            self.buttons.issue(Button(partial(pending.decide, verdict), key, {user_id}, shown_by))
+            self.buttons.issue(Button(partial(pending.press, verdict), key, {user_id}, shown_by))
             for verdict in verdicts
         )
         self._pending.append(pending)
@@ -62,6 +66,11 @@ class Approvals:
             self.buttons.revoke(deny)
         emit((ApprovalEnded(call.call_id, pending.verdict),))
         return pending.verdict == "allowed"
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether somebody is asked."""
+        return bool(self._pending)
 
     def decide(self, user_id: int, *, allowed: bool) -> bool:
         """Answer the oldest question to that person; False if there is none."""

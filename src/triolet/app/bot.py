@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
@@ -11,8 +13,11 @@ import structlog
 import trio
 
 from triolet.app.bench import Bench, open_agent, open_bench, price_list
+from triolet.app.book import RestartRules
 from triolet.app.conversation import Services
-from triolet.app.supervisor import COMMANDS, Supervisor
+from triolet.app.help import COMMANDS
+from triolet.app.recovery import recover
+from triolet.app.supervisor import Supervisor
 from triolet.config import Settings
 from triolet.core.commands import UNSWITCHED, Access
 from triolet.core.ports import Executor, Provider, Store, Tool
@@ -21,6 +26,7 @@ from triolet.errors import (
     Conflict,
     ExitCode,
     StartError,
+    StoreError,
     TelegramError,
     TelegramOutcomeUnknown,
     TelegramUnreachable,
@@ -29,16 +35,21 @@ from triolet.errors import (
 from triolet.net.network import Connect, connect_tcp
 from triolet.observe.turns import Observer, Sill
 from triolet.store import open_store
+from triolet.store.lock import hold_lock
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.outbox import Outbox, open_outbox
-from triolet.telegram.poller import dispatch_all, fetch_identity, poll_updates
+from triolet.telegram.poller import fetch_identity, poll_updates
 from triolet.tools.mcp import open_mcp_servers
 from triolet.transports.telegram import TelegramScreen
 
 log = structlog.get_logger()
 
-DRAIN_SECONDS = 20.0
-"""How long a shutdown waits for messages on their way: the bot may send 30 a second, and flooded chats have to wait."""
+DRAIN_SECONDS = 2.5
+"""How long a shutdown waits, when the answers have had their grace, for messages on their way; the rest of them go out
+with the next start."""
+
+TIDY_SECONDS = 86_400.0
+"""How often what was done with long ago is forgotten."""
 
 
 @attrs.frozen
@@ -60,17 +71,19 @@ async def _open_house(
     executor: Executor,
     tools: Sequence[Tool],
     observers: Mapping[str, Observer],
+    wall_clock: Callable[[], float],
 ) -> AsyncIterator[_House]:
     telegram = settings.telegram
-    async with (
-        open_store(settings.store.path, executor=executor) as store,
-        open_bot_api(telegram.api_base, telegram.token, connect=connect) as polls,
-        open_bot_api(telegram.api_base, telegram.token, connect=connect) as calls,
-        open_outbox(calls) as outbox,
-        open_mcp_servers(settings.mcp, store, connect=connect) as servers,
-        _open_sill(observers) as sill,
-    ):
-        yield _House(store, polls, calls, outbox, open_bench(settings, tools, [servers]), sill)
+    with hold_lock(settings.store.path):
+        async with (
+            open_store(settings.store.path, executor=executor, wall_clock=wall_clock) as store,
+            open_bot_api(telegram.api_base, telegram.token, connect=connect) as polls,
+            open_bot_api(telegram.api_base, telegram.token, connect=connect) as calls,
+            open_outbox(calls, journal=store, uncertain=settings.delivery.uncertain) as outbox,
+            open_mcp_servers(settings.mcp, store, connect=connect) as servers,
+            _open_sill(observers) as sill,
+        ):
+            yield _House(store, polls, calls, outbox, open_bench(settings, tools, [servers]), sill)
 
 
 @asynccontextmanager
@@ -91,26 +104,37 @@ async def serve_bot(
     connect: Connect = connect_tcp,
     tools: Sequence[Tool] = (),
     observers: Mapping[str, Observer] = MappingProxyType({}),
+    wall_clock: Callable[[], float] = time.time,
     shutdown: trio.Event,
+    hurry: trio.Event | None = None,
     task_status: trio.TaskStatus[BotIdentity] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until ``shutdown`` is set or the caller cancels; reports the bot's identity when it is ready.
 
     ``providers`` are those of ``settings.model.models()``, one each; ``tools`` are there beside those of the settings.
-    ``observers`` look on at every turn, see `observe.turns`.
-    A shutdown commits what every answer has so far and gives its delivery `DRAIN_SECONDS`.
+    ``observers`` look on at every turn, see `observe.turns`. ``wall_clock`` gives seconds since 1970.
+
+    A shutdown takes nothing new, and gives running answers ``shutdown.grace`` seconds to end, or until ``hurry`` is
+    set. Then it commits what every answer has so far, and gives its delivery `DRAIN_SECONDS`. What is not delivered by
+    then is known to the store.
 
     Raises:
         StartError: the token, the API or another poller makes it impossible.
     """
     problem: StartError | None = None
     try:
-        async with _open_house(settings, connect, executor, tools, observers) as house:
+        async with _open_house(settings, connect, executor, tools, observers, wall_clock) as house:
             bot = await _introduce(house.calls)
-            services = _services(settings, providers, house)
-            problem = await _serve(settings, services, house, bot, shutdown, task_status)
-            with trio.move_on_after(DRAIN_SECONDS):
-                await house.outbox.wait_idle()
+            services = _services(settings, providers, house, wall_clock)
+            ending = _Ending(shutdown, trio.Event() if hurry is None else hurry, settings.shutdown.grace)
+            async with trio.open_nursery() as upkeep:
+                upkeep.start_soon(services.checkpoints.run)
+                upkeep.start_soon(_tidy, house.store)
+                problem = await _serve(settings, services, house, bot, ending, task_status)
+                with ending.limited(DRAIN_SECONDS) as drain:
+                    upkeep.start_soon(ending.shorten, drain, DRAIN_SECONDS)
+                    await house.outbox.wait_idle()
+                upkeep.cancel_scope.cancel(reason="the bot ends")
     except* StartError as group:
         problem = _first(group)
     if problem is not None:
@@ -126,31 +150,64 @@ def _first(group: BaseExceptionGroup[StartError]) -> StartError:
     return error
 
 
+@attrs.define
+class _Ending:
+    """When the bot has to have ended: ``grace`` seconds after the shutdown began, or when there is a hurry."""
+
+    shutdown: trio.Event
+    hurry: trio.Event
+    grace: float
+    began_at: float = math.inf
+
+    def limited(self, more: float) -> trio.CancelScope:
+        """A scope that ends so many seconds after the grace."""
+        return trio.CancelScope(deadline=self.began_at + self.grace + more)
+
+    async def shorten(self, scope: trio.CancelScope, more: float) -> None:
+        """Have the scope end so many seconds after a hurry."""
+        await self.hurry.wait()
+        scope.deadline = min(scope.deadline, trio.current_time() + more)
+
+
 async def _serve(
     settings: Settings,
     services: Services,
     house: _House,
     bot: BotIdentity,
-    shutdown: trio.Event,
+    ending: _Ending,
     task_status: trio.TaskStatus[BotIdentity],
 ) -> StartError | None:
     """Poll and answer; returns when every answer is committed, with the reason if it was not asked for."""
-    async with trio.open_nursery() as nursery:
+    async with trio.open_nursery() as watch, trio.open_nursery() as nursery:
         supervisor = Supervisor(nursery, services, _access(settings), bot)
+        house.outbox.offer_resend = supervisor.offer_resend
         polling = trio.CancelScope()
-        nursery.start_soon(_cancel_on, shutdown, polling)
-        task_status.started(bot)
+        watch.start_soon(_cancel_on, ending.shutdown, polling)
         problem: StartError | None = None
         with polling:
             try:
-                await dispatch_all(await house.store.unfinished(), house.store, supervisor.recover)
-                await poll_updates(house.polls, house.store, supervisor.dispatch, heed=supervisor.heed)
+                await recover(house.store, supervisor, services.restart, house.outbox.recover)
+                task_status.started(bot)
+                await poll_updates(
+                    house.polls,
+                    house.store,
+                    supervisor.dispatch,
+                    heed=supervisor.heed,
+                    wait_room=supervisor.wait_room,
+                )
             except (Unauthorized, Conflict) as error:
                 problem = _start_error(error)
             except StartError as error:  # the store
                 problem = error
+        ending.began_at = trio.current_time()
+        ending.shutdown.set()
+        supervisor.close()
+        with ending.limited(0.0) as grace:
+            watch.start_soon(ending.shorten, grace, 0.0)
+            await supervisor.wait_idle()
         supervisor.shut_down()
-        shutdown.set()
+        await supervisor.wait_idle()
+        watch.cancel_scope.cancel(reason="every answer has ended")
     return problem
 
 
@@ -159,7 +216,18 @@ async def _cancel_on(event: trio.Event, scope: trio.CancelScope) -> None:
     scope.cancel(reason="shutdown")
 
 
-def _services(settings: Settings, providers: Sequence[Provider], house: _House) -> Services:
+async def _tidy(store: Store) -> None:
+    while True:
+        await trio.sleep(TIDY_SECONDS)
+        try:
+            await store.prune()
+        except StoreError as error:
+            log.warning("store.not_tidied", problem=str(error))
+
+
+def _services(
+    settings: Settings, providers: Sequence[Provider], house: _House, wall_clock: Callable[[], float]
+) -> Services:
     return Services(
         agent=open_agent(settings, providers, house.bench),
         store=house.store,
@@ -174,6 +242,7 @@ def _services(settings: Settings, providers: Sequence[Provider], house: _House) 
         hide_tags=settings.streaming.hide_tags,
         footer=settings.streaming.footer,
         price=price_list(settings.model),
+        restart=RestartRules(wall_clock, settings.restart.resume, settings.restart.max_age),
     )
 
 

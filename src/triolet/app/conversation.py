@@ -10,7 +10,8 @@ What others say always waits.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import attrs
@@ -19,7 +20,9 @@ import trio
 
 from triolet.app.agent import Agent
 from triolet.app.approvals import Approvals
+from triolet.app.book import Book, Checkpoints, RestartRules, messages_of
 from triolet.app.model import Emit, Price
+from triolet.app.offers import Offers
 from triolet.app.preferences import load_preference
 from triolet.app.turn import Turn, run_turn
 from triolet.core.buttons import Button, Buttons
@@ -27,15 +30,14 @@ from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Coalescer
 from triolet.core.commands import PREFERENCES, UNSWITCHED, Preference, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
-from triolet.core.ending import EDITED
-from triolet.core.history import UNANSWERED
+from triolet.core.ending import EDITED, GOES_ON
 from triolet.core.mailbox import Clear, Mailbox, Question, Task
 from triolet.core.ports import Store
 from triolet.core.status import Status
 from triolet.core.text import FormattedText
 from triolet.core.transcript import Transcript
 from triolet.core.usage import Tally, render_footer
-from triolet.errors import StartError
+from triolet.errors import ProviderError, StoreError
 from triolet.observe.turns import Sill
 from triolet.transports import Screen, Transport
 
@@ -59,13 +61,19 @@ class Services:
     hide_tags: tuple[str, ...] = ()
     footer: bool = False
     price: Price = lambda model, usage: None
+    restart: RestartRules = attrs.Factory(lambda: RestartRules(time.time))
     sill: Sill = attrs.Factory(lambda: Sill({}))
     owner: int | None = None
     buttons: Buttons = attrs.Factory(lambda: Buttons(partial(secrets.token_urlsafe, 12)))
+    checkpoints: Checkpoints = attrs.field()
+
+    @checkpoints.default
+    def _of_the_store(self) -> Checkpoints:
+        return Checkpoints(self.store)
 
 
 class Conversation:
-    """``post`` takes a question that a button asks, at any time, even if this conversation is over by then.
+    """``offers`` are the buttons that outlive it; ``relieved`` is called when something is done.
 
     ``switched`` tells what a chat has switched just now, which counts before it is kept.
     """
@@ -74,32 +82,30 @@ class Conversation:
         self,
         key: ConversationKey,
         services: Services,
-        post: Callable[[Task], object],
+        offers: Offers,
         switched: Callable[[ConversationKey], Mapping[Preference, str]],
+        relieved: Callable[[], object],
     ) -> None:
         self._key = key
         self._pressed_in = key
         """Where its buttons are pressed: the chat may become another one."""
         self._services = services
-        self._post = post
+        self._offers = offers
         self._switched = switched
+        self._relieved = relieved
         self._mailbox = Mailbox(services.queue_limit)
         self._turn: Turn | None = None
+        self._book: Book | None = None
+        """That of the turn."""
         self._began: float | None = None
         """When it was its turn."""
-        self._asked: tuple[Question, ...] = ()
-        """What the turn answers."""
-        self._steered: tuple[Question, ...] = ()
-        """What the turn has taken in on its way."""
-        self._is_asked_again = False
-        """Whether all that waits again, and is done with when it is answered."""
         self._preferences: dict[Preference, str] = {}
         self._shown_at: Place | None = None
         self._approvals = Approvals(services.buttons, services.approval_seconds)
 
-    def post(self, task: Task) -> bool:
+    def post(self, task: Task, *, limited: bool = True) -> bool:
         """Take the task, in order; False for a question if too many wait already, and the user has been told, once."""
-        if not self._mailbox.post(task):
+        if not self._mailbox.post(task, limited=limited):
             if self._mailbox.refused == 1:
                 self._tell_full(task.place)
             return False
@@ -109,7 +115,7 @@ class Conversation:
 
     def _answers(self, user_id: int) -> bool:
         """Whether that person is being answered; what other people want is no reason to trouble them."""
-        return any(each.user_id == user_id for each in self._asked)
+        return self._book is not None and any(each.user_id == user_id for each in self._book.asked)
 
     def _tell_full(self, place: Place) -> None:
         count = self._services.queue_limit
@@ -124,13 +130,14 @@ class Conversation:
         """
         if self._mailbox.edit(edited):
             return True
-        if not any(each.is_edited_by(edited) and each.text != edited.text for each in self._asked):
+        book = self._book
+        if book is None or not any(each.is_edited_by(edited) and each.text != edited.text for each in book.asked):
             return False
         if not self._stop_turn(Ending.INTERRUPTED, EDITED):
             return False
-        asked = [each.edited(edited) if each.is_edited_by(edited) else each for each in self._asked]
-        self._mailbox.post_first(*asked, *self._steered)
-        self._is_asked_again = True
+        asked = [each.edited(edited) if each.is_edited_by(edited) else each for each in book.asked]
+        self._mailbox.post_first(*asked, *book.steered)
+        book.is_asked_again = True
         return True
 
     def stop(self, ending: Ending = Ending.STOPPED) -> tuple[bool, list[Question]]:
@@ -179,8 +186,19 @@ class Conversation:
         """Answer what that person is asked; False if nothing is."""
         return self._approvals.decide(user_id, allowed=allowed)
 
+    @property
+    def load(self) -> int:
+        """How many questions are being answered, or wait."""
+        return len(self._mailbox.questions) + (self._turn is not None)
+
+    def close(self) -> None:
+        """Begin no other answer; what waits stays in the inbox. One that waits for a person cannot be decided now."""
+        self._mailbox.close()
+        if self._began is None or self._approvals.is_asking:
+            self.shut_down()
+
     def shut_down(self) -> None:
-        """Stop the answer and begin no other; what waits stays in the inbox."""
+        """Stop the answer and begin no other."""
         self._mailbox.close()
         self._stop_turn(Ending.SHUTDOWN, "")
 
@@ -201,24 +219,29 @@ class Conversation:
                 await self._clear(task)
             else:
                 await self._answer(task)
+            self._relieved()
 
     async def _answer(self, questions: tuple[Question, ...]) -> None:
         """Answer them as one: each was said, and the answer is a reply to the last."""
         question = questions[-1]
-        self._asked, self._began, self._shown_at = questions, None, question.place
-        self._services.buttons.forget(self._pressed_in)  # what could be continued is not the last answer any more
+        self._began, self._shown_at = None, question.place
+        store, number = self._services.store, self._services.store.draw_number()
         button = self._issue_stop_button(question)
         mode = parse_stream_mode(self._wanted("stream")) or "auto"
-        transport = self._services.screen.open_transport(question.place, mode=mode, button=button)
+        transport = self._services.screen.open_transport(
+            question.place, mode=mode, button=button, turn=number, sealed=self._note_sealed
+        )
         tags = self._services.hide_tags
-        self._turn = Turn(
+        turn = self._turn = Turn(
             transport,
             Coalescer(tags, reasoning=self._wanted("reasoning") == "on"),
             Transcript(tags),
             offer=partial(self._offer, question, transport),
+            remark=self._remark,
             footer=self._footer,
             watch=self._services.sill.watch(self._key),
         )
+        book = self._book = Book(number, self._key, questions, turn, store, self._services.restart)
 
         async def ask(emit: Emit) -> None:
             async def approve(call: ToolCallPart) -> bool:
@@ -227,28 +250,44 @@ class Conversation:
 
             async with self._services.turns:
                 self._began = trio.current_time()
-                said = await self._services.store.load(self._key)
-                await self._services.agent.answer([*said, *_messages(questions)], emit, approve, self._steer)
+                said = [*await self._load(), *messages_of(questions)]
+                await self._services.agent.answer(said, emit, approve, self._steer, book)
 
+        with store.unit():
+            self._offers.forget(self._pressed_in, "continue")  # that is not the last answer any more
+            book.open()
         try:
-            await run_turn(self._turn, ask, self._record)
+            with self._services.checkpoints.keeping(book):
+                await run_turn(turn, ask, lambda turn: book.close(self._services.price), store.unit)
         finally:
-            self._turn = self._shown_at = None
-            self._asked = self._steered = ()
-            self._is_asked_again = False
+            self._turn = self._book = self._shown_at = None
             self._services.buttons.revoke(button)
+
+    def _note_sealed(self) -> None:
+        if self._book is not None:
+            self._book.note_sealed()
+
+    async def _load(self) -> list[Message]:
+        try:
+            return await self._services.store.load(self._key)
+        except StoreError as error:
+            raise ProviderError("the bot's database cannot be read now; ask again later") from error
 
     def _steer(self) -> list[Message]:
         """Take in what who is being answered has said meanwhile; an answer that is being stopped takes nothing in."""
-        if self._wanted("busy") != "steer" or self._turn is None or self._turn.ending is not None:
+        if self._wanted("busy") != "steer" or self._book is None or self._book.turn.ending is not None:
             return []
-        taken = self._mailbox.take_from(self._asked[-1].user_id)
-        self._steered += taken
-        return _messages(taken)
+        taken = self._mailbox.take_from(self._book.asked[-1].user_id)
+        self._book.steered += taken
+        return messages_of(taken)
 
     def _issue_stop_button(self, question: Question) -> str:
         users = {question.user_id} | ({self._services.owner} if self._services.owner else set())
-        press = partial(self._stop_turn, Ending.STOPPED, "")
+
+        def press(update_id: int) -> list[int]:
+            self._stop_turn(Ending.STOPPED, "")
+            return [update_id]
+
         return self._services.buttons.issue(Button(press, self._pressed_in, users, self._shows_message))
 
     def _shows_message(self, message_id: int) -> bool:
@@ -256,51 +295,36 @@ class Conversation:
 
     def _offer(self, question: Question, transport: Transport, ending: Ending) -> Keyboard:
         """An answer that broke off, or reached its longest, can be continued by who asked."""
-        if ending not in {Ending.FAILED, Ending.LENGTH}:
+        is_broken = ending in {Ending.FAILED, Ending.LENGTH}
+        if not is_broken and not (self._book is not None and self._book.next_step(ending) == "offer"):
             return ()
+        nonce = self._offers.issue(
+            "continue", question.place, user_ids=[question.user_id], also=transport.drop_keyboard
+        )
+        return ((CONTINUE_BUTTON, nonce),)
 
-        def press() -> None:
-            transport.drop_keyboard()
-            self._post(Question((), question.place, question.user_id, CONTINUE))
-
-        button = Button(press, self._pressed_in, {question.user_id}, transport.shows_message)
-        return (("▶ Continue", self._services.buttons.issue_lasting(button)),)
+    def _remark(self, ending: Ending) -> str:
+        step = self._book and self._book.next_step(ending)
+        return GOES_ON if step in {"afresh", "continue"} else ""
 
     def _footer(self, tally: Tally) -> str:
         return render_footer(tally.spent(self._services.price)) if self._services.footer else ""
 
-    async def _record(self, turn: Turn) -> None:
-        ending = turn.ending or Ending.SHUTDOWN
-        said = turn.transcript.finish(ending)
-        if ending is not Ending.INTERRUPTED and not (said and said[-1].role == "assistant"):
-            said.append(UNANSWERED)  # what interrupts, goes on with what was asked
-        answered = () if self._is_asked_again else (*self._asked, *self._steered)
-        await self._services.store.record(
-            self._key,
-            [*_messages(self._asked), *said],
-            finished=[update_id for each in answered for update_id in each.update_ids],
-            spent=turn.tally.spent(self._services.price),
-            user_id=self._asked[-1].user_id,
-        )
-
     async def _clear(self, task: Clear) -> None:
+        store = self._services.store
         try:
-            await self._services.store.clear(self._key, finished=task.update_ids)
-        except StartError as error:
-            log.error("conversation.not_cleared", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
+            await store.clear(self._key)
+        except StoreError:
             notice = "⚠ Nothing is forgotten: the bot's database cannot be used now."
         else:
-            self._services.buttons.forget(self._pressed_in)
             notice = "A new conversation. What was said is forgotten."
-        self._services.screen.notify(task.place, FormattedText(notice))
+        with store.unit():
+            self._offers.forget(self._pressed_in, "continue")
+            self._services.screen.notify(task.place, FormattedText(notice))
+            store.finish(task.update_ids)
 
 
-CONTINUE = "Continue your answer exactly where it broke off, without repeating anything."
-"""What the button of a broken answer asks."""
-
-
-def _messages(questions: Sequence[Question]) -> list[Message]:
-    return [Message.of("user", each.text) for each in questions]
+CONTINUE_BUTTON = "▶ Continue"
 
 
 def dropped_line(count: int) -> str:

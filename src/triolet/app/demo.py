@@ -5,6 +5,7 @@ The bot is the real one: same app, outbox and HTTP over TCP. Only the base URL i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,7 +15,7 @@ import trio
 
 from triolet.app.bot import serve_bot
 from triolet.app.painter import Painter
-from triolet.config import AccessSettings, Secret, Settings, StoreSettings, TelegramSettings
+from triolet.config import AccessSettings, Secret, Settings, ShutdownSettings, StoreSettings, TelegramSettings
 from triolet.core.ports import Provider
 from triolet.core.text import MESSAGE_LIMIT
 from triolet.core.updates import BotIdentity
@@ -41,13 +42,14 @@ def demo_settings(settings: Settings, api_base: str) -> Settings:
         settings,
         telegram=TelegramSettings(token=Secret(TOKEN), api_base=api_base),
         access=AccessSettings(allow=(PERSON,)),
+        shutdown=ShutdownSettings(grace=0.0),
         store=StoreSettings(path=Path(":memory:")),
     )
 
 
 async def run_demo(settings: Settings, providers: Sequence[Provider], person: Person) -> None:
     """Serve the bot against an emulator for as long as the person's side runs."""
-    telegram = EmulatedTelegram(token=TOKEN)
+    telegram = EmulatedTelegram(token=TOKEN, epoch=time.time() - trio.current_time())
     telegram.add_private_chat(PERSON, "You")
     shutdown = trio.Event()
     async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:

@@ -14,7 +14,7 @@ from triolet.core.commands import PREFERENCES, Preference
 from triolet.core.conversation import ConversationKey
 from triolet.core.ports import Store
 from triolet.core.text import FormattedText
-from triolet.errors import StartError
+from triolet.errors import StoreError
 from triolet.transports import Screen
 
 log = structlog.get_logger()
@@ -56,25 +56,25 @@ class Switches:
         """Tasks that begin together begin in any order, so each carries out the oldest switch there is."""
         async with self._turn:
             switch = self._waiting[0]
-            chat, finished = _chat_of(switch.place.key), [switch.update_id]
             try:
-                await self._store.put(chat, switch.preference, switch.value, finished=finished)
-            except StartError as error:
-                log.error("preferences.not_switched", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
+                await self._store.put(_chat_of(switch.place.key), switch.preference, switch.value)
+            except StoreError:
                 notice = "⚠ Nothing is changed: the bot's database cannot be used now."
             else:
                 self._tell(switch)
                 notice = PREFERENCES[switch.preference][switch.value]
             finally:
                 self._waiting.popleft()
-        self._screen.notify(switch.place, FormattedText(notice))
+        with self._store.unit():
+            self._screen.notify(switch.place, FormattedText(notice))
+            self._store.finish([switch.update_id])
 
 
 async def load_preference(store: Store, key: ConversationKey, preference: Preference) -> str:
     """What the chat of that conversation has switched; empty if that is nothing, or nobody knows."""
     try:
         return await store.get(_chat_of(key), preference) or ""
-    except StartError as error:
+    except StoreError as error:
         log.error("preferences.unknown", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
         return ""
 

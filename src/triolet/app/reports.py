@@ -11,11 +11,12 @@ from triolet.app.conversation import Services
 from triolet.app.preferences import load_preference
 from triolet.core.calls import Place
 from triolet.core.commands import Preference
+from triolet.core.letters import Undelivered
 from triolet.core.ports import Store
 from triolet.core.status import Status, render_status
 from triolet.core.text import FormattedText
 from triolet.core.usage import render_usage
-from triolet.errors import StartError
+from triolet.errors import StoreError
 from triolet.transports import Screen
 
 log = structlog.get_logger()
@@ -32,11 +33,12 @@ async def tell_usage(store: Store, screen: Screen, place: Place, update_id: int)
             today=await store.spending(key, since=today),
             ever=await store.spending(key, since=0.0),
         )
-        await store.finish([update_id])
-    except StartError as error:
+    except StoreError as error:
         log.error("report.impossible", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
         text = "⚠ Nobody knows: the bot's database cannot be used now."
-    screen.notify(place, FormattedText(text))
+    with store.unit():
+        screen.notify(place, FormattedText(text))
+        store.finish([update_id])
 
 
 async def tell_status(
@@ -47,8 +49,17 @@ async def tell_status(
         preference: newest.get(preference) or await load_preference(services.store, place.key, preference) or configured
         for preference, configured in services.preferences.items()
     }
+    letters = await _undelivered(services.store, place.key.chat_id)
+    text = render_status(
+        status, model=services.model, switches=switches, letters=letters, trouble=bool(services.store.trouble)
+    )
+    with services.store.unit():
+        services.screen.notify(place, FormattedText(text))
+        services.store.finish([update_id])
+
+
+async def _undelivered(store: Store, chat_id: int) -> list[Undelivered]:
     try:
-        await services.store.finish([update_id])
-    except StartError as error:
-        log.error("report.not_finished", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
-    services.screen.notify(place, FormattedText(render_status(status, model=services.model, switches=switches)))
+        return await store.undelivered(chat_id)
+    except StoreError:
+        return []

@@ -33,20 +33,29 @@ LATENCY: Final[Mapping[str, Observer]] = MappingProxyType({"latency": log_latenc
 async def run_service(
     settings: Settings, *, tools: Sequence[Tool] = (), observers: Mapping[str, Observer] = LATENCY
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then end in order; a second signal, or one before the bot is ready, ends at once.
+    """Serve until SIGTERM or SIGINT, then end in order: answers get their grace, or less with a second signal.
+
+    A third signal, or one before the bot is ready, ends at once.
 
     ``tools`` and ``observers`` are as for `serve_bot`; by default one observer logs how long answers take.
 
     Raises:
         StartError: the bot cannot be served.
     """
-    shutdown, executor = trio.Event(), ThreadExecutor()
+    shutdown, hurry, executor = trio.Event(), trio.Event(), ThreadExecutor()
     async with open_providers(settings.model) as providers, trio.open_nursery() as nursery:
         everything = nursery.cancel_scope
         serve = partial(
-            serve_bot, settings, providers, executor=executor, tools=tools, observers=observers, shutdown=shutdown
+            serve_bot,
+            settings,
+            providers,
+            executor=executor,
+            tools=tools,
+            observers=observers,
+            shutdown=shutdown,
+            hurry=hurry,
         )
-        signals = await nursery.start(_obey_signals, shutdown, everything)
+        signals = await nursery.start(_obey_signals, shutdown, hurry, everything)
         await nursery.start(_serve, serve, everything)
         signals.in_order = True
         await trio.sleep(WARM_UP_AFTER)
@@ -71,13 +80,19 @@ async def _serve(
 
 
 async def _obey_signals(
-    shutdown: trio.Event, everything: trio.CancelScope, *, task_status: trio.TaskStatus[_Obedience]
+    shutdown: trio.Event,
+    hurry: trio.Event,
+    everything: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[_Obedience],
 ) -> None:
     obedience = _Obedience()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started(obedience)
         async for number in signals:
             log.info("bot.shutting_down", signal=signal.Signals(number).name)
-            if shutdown.is_set() or not obedience.in_order:
+            if hurry.is_set() or not obedience.in_order:
                 everything.cancel(reason="a signal that does not wait")
+            if shutdown.is_set():
+                hurry.set()
             shutdown.set()

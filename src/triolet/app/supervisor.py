@@ -8,15 +8,19 @@ from __future__ import annotations
 import structlog
 import trio
 
+from triolet.app.book import CONTINUE
 from triolet.app.conversation import Conversation, Services, dropped_line
+from triolet.app.help import HELP, START
+from triolet.app.late import Late
+from triolet.app.offers import Offers
 from triolet.app.preferences import Switch, Switches
 from triolet.app.reports import tell_status, tell_usage
-from triolet.core.buttons import Button
-from triolet.core.calls import Place
+from triolet.core.buttons import Button, KeptButton
+from triolet.core.calls import Keyboard, Place
 from triolet.core.commands import PREFERENCES, Access, Command, parse_command, parse_switch
 from triolet.core.conversation import ConversationKey, Ending
 from triolet.core.mailbox import Clear, Question, Task
-from triolet.core.ports import RawUpdate
+from triolet.core.ports import RawUpdate, Unfinished
 from triolet.core.status import Status
 from triolet.core.text import FormattedText
 from triolet.core.updates import (
@@ -28,35 +32,12 @@ from triolet.core.updates import (
     Moved,
     Removed,
     StopPressed,
+    Update,
     parse_update,
 )
+from triolet.errors import StoreError
 
 log = structlog.get_logger()
-
-HELP = """\
-Send me a message and I answer while I think: you see the text grow.
-
-/stop  stop the answer, and drop what waits
-/new   forget this conversation and begin another
-/stream auto, draft, edit or off: how answers grow in this chat
-/reasoning on or off: whether you see what the model thinks
-/busy queue, interrupt or steer: what you send while I answer waits, ends that answer, or goes into it
-/status  what I am doing, and how this chat is set
-/usage  what the answers here took, in tokens and money
-/help  this text"""
-
-START = "Hello! " + HELP
-
-COMMANDS = {
-    "stop": "Stop the answer, and drop what waits",
-    "new": "Forget this conversation and begin another",
-    "stream": "How answers grow here: auto, draft, edit or off",
-    "reasoning": "Whether you see what the model thinks: on or off",
-    "busy": "What a message does while I answer: queue, interrupt or steer",
-    "status": "What I am doing, and how this chat is set",
-    "usage": "What the answers here took, in tokens and money",
-    "help": "What I can do",
-}
 
 _PRESSES = {
     "unknown": "This button has had its day.",
@@ -64,6 +45,9 @@ _PRESSES = {
 }
 
 _REMEMBERED_STRANGERS = 1000
+
+MOST_WAITING = 1000
+"""Questions that wait or are being answered, at which no more are asked for."""
 
 
 class Supervisor:
@@ -75,6 +59,14 @@ class Supervisor:
         self._access = access
         self._bot = bot
         self._conversations: dict[ConversationKey, Conversation] = {}
+        self._relief = trio.Event()
+        self._began_at = services.restart.wall_clock()
+        self.offers = Offers(
+            services.buttons,
+            services.store,
+            {"continue": self._continue, "answer": self._answer_late, "resend": self._resend},
+        )
+        self._late = Late(services, self.offers)
         self._switches = Switches(services.store, services.screen, self._tell_switch)
         self._strangers: set[int] = set()
         self._closing = False
@@ -90,21 +82,45 @@ class Supervisor:
         if isinstance(update, StopPressed):
             self._stop_pressed(update)
 
+    async def wait_room(self) -> None:
+        """Returns when more questions can be taken: what nobody has asked for yet, waits with Telegram."""
+        while sum(each.load for each in self._conversations.values()) >= MOST_WAITING:
+            await self._relief.wait()
+
+    async def wait_idle(self) -> None:
+        """Returns when nothing is being answered, and nothing waits."""
+        while self._conversations:
+            await self._relief.wait()
+
+    def _relieve(self) -> None:
+        self._relief.set()
+        self._relief = trio.Event()
+
     def dispatch(self, raw: RawUpdate) -> list[int]:
         """Take an update; returns the ids of updates that need no more work."""
-        return self._dispatch(raw, is_new=True)
-
-    def recover(self, raw: RawUpdate) -> list[int]:
-        """As `dispatch`, for an update that an earlier run has left."""
-        return self._dispatch(raw, is_new=False)
-
-    def _dispatch(self, raw: RawUpdate, *, is_new: bool) -> list[int]:
         if self._closing:
             return []
         update = parse_update(raw, self._bot)
         if isinstance(update, Incoming):
-            self._note(update, is_new=is_new)
-            return self._message(update)
+            self._note(update)
+            return self._message(update, late=self._late.is_late(update.sent_at))
+        return self._obey(update)
+
+    def recover(self, left: Unfinished) -> list[int]:
+        """As `dispatch`, for an update that an earlier run has left."""
+        if self._closing:
+            return []
+        update = parse_update(left.update, self._bot)
+        if isinstance(update, Incoming):
+            is_late = not left.is_wanted and self._late.is_late(update.sent_at or left.received_at)
+            return self._message(update, late=is_late, limited=False)
+        return self._obey(update)
+
+    def ask(self, question: Question) -> list[int]:
+        """Answer a question that an earlier run has taken already."""
+        return self._post(question, limited=False)
+
+    def _obey(self, update: Update) -> list[int]:
         if isinstance(update, Edited):
             return self._edit(update.message)
         if isinstance(update, Removed):
@@ -112,21 +128,26 @@ class Supervisor:
         if isinstance(update, StopPressed):
             self._stop_pressed(update)
         if isinstance(update, ButtonPressed):
-            self._button_pressed(update)
+            return self._button_pressed(update)
         if isinstance(update, Moved):
             self._move(update)
         if isinstance(update, Ignored):
             log.debug("update.ignored", update_id=update.update_id, why=update.why)
         return [update.update_id]
 
-    def _note(self, message: Incoming, *, is_new: bool) -> None:
-        """Let the screen know of a message's id.
+    def _note(self, message: Incoming) -> None:
+        """Let the screen know of a new message's id; nothing is kept for strangers, of whom there are any number.
 
-        An older one tells nothing, for an earlier run may have sent messages after it; and nothing is kept for
-        strangers, of whom there are any number.
+        That of an older one tells nothing, for an earlier run may have sent messages after it.
         """
-        if is_new and (not message.private or self._access.admits(message.user_id)):
+        if not message.private or self._access.admits(message.user_id):
             self._services.screen.note_message(_place_of(message))
+
+    def close(self) -> None:
+        """Begin no other answer; the nursery is empty as soon as those that are being written have ended."""
+        self._closing = True
+        for conversation in self._conversations.values():
+            conversation.close()
 
     def shut_down(self) -> None:
         """Stop every answer; the nursery is empty as soon as they are committed."""
@@ -134,7 +155,7 @@ class Supervisor:
         for conversation in self._conversations.values():
             conversation.shut_down()
 
-    def _message(self, message: Incoming) -> list[int]:
+    def _message(self, message: Incoming, *, late: bool, limited: bool = True) -> list[int]:
         command = parse_command(message.text, self._bot)
         if not self._is_served(message, is_command=command is not None) or command == "foreign":
             return [message.update_id]
@@ -144,7 +165,42 @@ class Supervisor:
         if not message.text.strip():
             self._notify(place, "I can read text only, so far.")
             return [message.update_id]
-        return self._post(_question_of(message))
+        if late:
+            self._late.offer(message, place)
+            return []
+        # Who wrote before there was a bot could not know how many messages wait.
+        limited = limited and not 0 < message.sent_at < int(self._began_at)
+        return self._post(_question_of(message), limited=limited)
+
+    def _answer_late(self, kept: KeptButton, update_id: int) -> list[int]:
+        self._nursery.start_soon(self._answer_wanted, kept, update_id)
+        return []
+
+    async def _answer_wanted(self, kept: KeptButton, update_id: int) -> None:
+        store = self._services.store
+        try:
+            wanted = await store.want(kept.update_ids)
+        except StoreError:
+            return  # the press comes again with the next run
+        with store.unit():
+            self.offers.drop(kept.nonce)
+            store.finish([update_id, *(done for each in wanted for done in self.recover(each))])
+
+    def _continue(self, kept: KeptButton, update_id: int) -> list[int]:
+        return self._post(Question((update_id,), kept.place, kept.user_ids[0], CONTINUE), limited=False)
+
+    def _resend(self, kept: KeptButton, update_id: int) -> list[int]:
+        if kept.letter is not None:
+            self._services.screen.resend(kept.letter)
+        self.offers.drop(kept.nonce)
+        return [update_id]
+
+    def offer_resend(self, place: Place, letter: int) -> Keyboard:
+        """The button under a line that asks whether a message is missing."""
+        owner = self._services.owner
+        users = dict.fromkeys((place.asker or (place.key.chat_id if place.private else 0), owner))
+        nonce = self.offers.issue("resend", place, user_ids=[user for user in users if user], letter=letter)
+        return (("↻ Send again", nonce),)
 
     def _edit(self, message: Incoming) -> list[int]:
         """A message has changed; that of one which nobody waits for, now or since an earlier run, changes nothing."""
@@ -176,13 +232,12 @@ class Supervisor:
         found = [each for each in self._conversations.values() if each.is_at(key)]
         return sorted(found, key=lambda each: each is not self._conversations.get(key))
 
-    def _button_pressed(self, pressed: ButtonPressed) -> None:
+    def _button_pressed(self, pressed: ButtonPressed) -> list[int]:
         found = self._services.buttons.redeem(
             pressed.data, chat_id=pressed.key.chat_id, message_id=pressed.message_id, user_id=pressed.user_id
         )
-        if isinstance(found, Button):
-            found.press()
         self._services.screen.answer_press(pressed.query_id, "" if isinstance(found, Button) else _PRESSES[found])
+        return list(found.press(pressed.update_id)) if isinstance(found, Button) else [pressed.update_id]
 
     def _move(self, moved: Moved) -> None:
         """What is being answered goes on, and hears what is said in the new chat, unless another answer does there."""
@@ -191,6 +246,7 @@ class Supervisor:
             self._conversations[key if new in self._conversations else new] = conversation
             conversation.move(moved.to)
         self._services.buttons.move(moved.chat_id, moved.to)
+        self._services.store.move(moved.chat_id, moved.to)
 
     def _leave(self, chat_id: int) -> list[int]:
         """Nobody there can see anything any more; returns the update ids of what nobody waits for either."""
@@ -254,17 +310,17 @@ class Supervisor:
             self._notify(place, "There is nothing to stop.")
         return [update_id for _, dropped in stops for question in dropped for update_id in question.update_ids]
 
-    def _post(self, task: Task) -> list[int]:
+    def _post(self, task: Task, *, limited: bool = True) -> list[int]:
         key = task.place.key
         conversation = self._conversations.get(key)
         if conversation is None:
             conversation = self._conversations[key] = Conversation(
-                key, self._services, self._post, self._switches.newest
+                key, self._services, self.offers, self._switches.newest, self._relieve
             )
-            conversation.post(task)
+            conversation.post(task, limited=limited)
             self._nursery.start_soon(self._run, conversation)
             return []
-        return [] if conversation.post(task) else list(task.update_ids)
+        return [] if conversation.post(task, limited=limited) else list(task.update_ids)
 
     async def _run(self, conversation: Conversation) -> None:
         try:
@@ -272,13 +328,14 @@ class Supervisor:
         finally:
             for key in [key for key, each in self._conversations.items() if each is conversation]:
                 del self._conversations[key]
+            self._relieve()
 
     def _notify(self, place: Place, text: str) -> None:
         self._services.screen.notify(place, FormattedText(text))
 
 
 def _place_of(message: Incoming) -> Place:
-    return Place(message.key, message.private, message.message_id, forum=message.forum)
+    return Place(message.key, message.private, message.message_id, forum=message.forum, asker=message.user_id)
 
 
 def _question_of(message: Incoming) -> Question:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import TypeAlias
 
 import attrs
@@ -27,9 +27,10 @@ from triolet.core.coalescer import Coalescer, Frame
 from triolet.core.conversation import Ending
 from triolet.core.ending import mark_of
 from triolet.core.events import TurnBatch
+from triolet.core.ports import Posted
 from triolet.core.transcript import Transcript
 from triolet.core.usage import Tally
-from triolet.errors import ProviderError, StartError
+from triolet.errors import ProviderError, StoreError
 from triolet.observe.turns import TurnWatch
 from triolet.transports import Transport
 from triolet.transports.latest import Latest
@@ -44,8 +45,11 @@ INTERNAL = "an internal error"
 Ask: TypeAlias = Callable[[Callable[[TurnBatch], None]], Awaitable[None]]
 """Asks the model, and emits what it says; raises `ProviderError`."""
 
-Record: TypeAlias = Callable[["Turn"], Awaitable[None]]
-"""Stores the turn that has ended."""
+Record: TypeAlias = Callable[["Turn"], object]
+"""Gives the turn that has ended to the store."""
+
+OpenUnit: TypeAlias = Callable[[], AbstractContextManager[Posted]]
+"""What is given to the store in the block is written as one."""
 
 
 @attrs.define(eq=False)
@@ -60,13 +64,35 @@ class Turn:
     """The buttons under an answer that ended so."""
     footer: Callable[[Tally], str] = lambda tally: ""
     """A last line under every answer."""
+    remark: Callable[[Ending], str] = lambda ending: ""
+    """What there is to be said of such an ending, if nobody has said more."""
     watch: TurnWatch | None = None
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
     ending: Ending | None = None
     detail: str = ""
+    _emitted: int = 0
+    _received: int = 0
+    _behind: trio.lowlevel.ParkingLot = attrs.Factory(trio.lowlevel.ParkingLot)
+
+    def emitting(self, emit: Callable[[TurnBatch], None]) -> Callable[[TurnBatch], None]:
+        """Emits, and counts."""
+
+        def counted(batch: TurnBatch) -> None:
+            self._emitted += 1
+            emit(batch)
+
+        return counted
+
+    async def wait_received(self) -> None:
+        """Returns when everything that was emitted so far has been received."""
+        emitted = self._emitted
+        while self._received < emitted:
+            await self._behind.park()
 
     def receive(self, batch: TurnBatch) -> None:
         """What happened: everybody who keeps a part of the turn takes note."""
+        self._received += 1
+        self._behind.unpark_all()
         self.coalescer.receive(batch)
         self.transcript.receive(batch)
         self.tally.receive(batch)
@@ -86,8 +112,8 @@ class Turn:
             self.ending, self.detail = ending, detail
 
 
-async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
-    """Returns when the answer is committed: given to the outbox, and recorded."""
+async def run_turn(turn: Turn, ask: Ask, record: Record, unit: OpenUnit) -> None:
+    """Returns when the answer is committed: recorded and given to the outbox, as one."""
     to_coalescer, from_provider = trio.open_memory_channel[TurnBatch](math.inf)
     latest = Latest(turn.coalescer)
     window = trio.CancelScope()
@@ -103,7 +129,7 @@ async def run_turn(turn: Turn, ask: Ask, record: Record) -> None:
         turn.ending, turn.detail = Ending.FAILED, INTERNAL
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + COMMIT_SECONDS) as commit:
-            await _commit(turn, record)
+            await _commit(turn, record, unit)
         if commit.cancelled_caught:
             log.error("turn.not_recorded", problem="the store took too long")
 
@@ -113,7 +139,7 @@ async def _run_provider(turn: Turn, ask: Ask, to_coalescer: trio.MemorySendChann
     with to_coalescer:
         try:
             await trio.lowlevel.checkpoint_if_cancelled()  # who was stopped before asks nobody
-            await ask(to_coalescer.send_nowait)
+            await ask(turn.emitting(to_coalescer.send_nowait))
         except ProviderError as error:
             log.warning("turn.provider_failed", problem=str(error))
             turn.end(Ending.FAILED, str(error))
@@ -142,12 +168,28 @@ async def _run_transport(turn: Turn, latest: Latest, window: trio.CancelScope) -
         turn.stop(Ending.UNSEEN)
 
 
-async def _commit(turn: Turn, record: Record) -> None:
+async def _commit(turn: Turn, record: Record, unit: OpenUnit) -> None:
     turn.end(Ending.SHUTDOWN)  # if nothing else was, it is the program
+    with unit() as written:
+        _show_end(turn)
+        try:
+            record(turn)
+        except Exception:  # a mistake of ours: the answer is shown all the same
+            log.exception("turn.not_recorded")
+    if turn.watch is not None:
+        frame = turn.coalescer.finish()
+        turn.watch.ended(turn.ending or Ending.SHUTDOWN, frame.texts, frame.text, trio.current_time())
+    try:
+        await written
+    except StoreError as problem:  # it will be written when the disk takes it; the text and the other chats go on
+        log.error("turn.not_recorded", problem=str(problem))  # noqa: TRY400  # a full disk needs no traceback
+
+
+def _show_end(turn: Turn) -> None:
     ending = turn.ending or Ending.SHUTDOWN
     has_text = bool(turn.coalescer.text)
     is_silent = turn.coalescer.is_silent and ending is not Ending.INTERRUPTED
-    mark = mark_of(ending, turn.detail, answered=has_text or is_silent)
+    mark = mark_of(ending, turn.detail or turn.remark(ending), answered=has_text or is_silent)
     try:
         footer = turn.footer(turn.tally) if has_text else ""
         last_lines = "\n".join(filter(None, (mark, footer)))
@@ -155,12 +197,3 @@ async def _commit(turn: Turn, record: Record) -> None:
     except Exception:  # a mistake of ours: the turn is recorded all the same, or it would come again at every start
         log.exception("turn.not_shown")
         turn.transport.commit(Frame("", turn.coalescer.revision), mark_of(Ending.FAILED, INTERNAL, answered=True))
-    if turn.watch is not None:
-        frame = turn.coalescer.finish()
-        turn.watch.ended(ending, frame.texts, frame.text, trio.current_time())
-    try:
-        await record(turn)
-    except StartError as problem:  # the answer is on its way all the same, and the other chats go on
-        log.error("turn.not_recorded", problem=str(problem))  # noqa: TRY400  # a full disk needs no traceback
-    except Exception:
-        log.exception("turn.not_recorded")

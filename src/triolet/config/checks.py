@@ -41,6 +41,11 @@ def seconds(_instance: object, _attribute: object, value: float) -> None:
         raise ValueError("write a number of seconds above 0")
 
 
+def seconds_or_none(_instance: object, _attribute: object, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError("write a number of seconds, 0 or more")
+
+
 def filled(_instance: object, _attribute: object, value: str) -> None:
     if not value.strip():
         raise ValueError("write a name")

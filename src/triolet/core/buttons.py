@@ -6,8 +6,7 @@ press from an old keyboard, another chat or another person's client does nothing
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal, TypeAlias
 
 import attrs
@@ -36,14 +35,17 @@ class KeptButton:
 
 
 LASTING = 1000
-"""How many buttons nobody takes away again; of more than that, the oldest mean nothing any more."""
+"""How many buttons are kept that nobody takes away again; of more than that, the oldest mean nothing any more."""
 
 
 @attrs.frozen
 class Button:
-    """``press`` does what it is there for; ``shown_by`` tells whether a message is one that it stands under now."""
+    """``press`` does what it is there for; ``shown_by`` tells whether a message is one that it stands under now.
 
-    press: Callable[[], object]
+    It is given the press's update id, and returns the ids of updates that need no more work.
+    """
+
+    press: Callable[[int], Sequence[int]]
     key: ConversationKey
     users: Collection[int]
     shown_by: Callable[[int], bool]
@@ -57,34 +59,25 @@ class Buttons:
     """``draw`` gives a nonce of 1 to 64 bytes (Bot API, InlineKeyboardButton.callback_data) that nobody can guess."""
 
     def __init__(self, draw: Callable[[], str]) -> None:
-        self._draw = draw
+        self.draw = draw
         self._buttons: dict[str, Button] = {}
-        self._lasting: deque[str] = deque()
 
     def __len__(self) -> int:
         return len(self._buttons)
 
     def issue(self, button: Button) -> str:
         """The callback data of a new button, which somebody will `revoke`."""
-        nonce = self._draw()
-        self._buttons[nonce] = button
+        nonce = self.draw()
+        self.add(nonce, button)
         return nonce
 
-    def issue_lasting(self, button: Button) -> str:
-        """The callback data of a new button that stays until it is pressed."""
-        self._lasting.append(self.issue(button))
-        if len(self._lasting) > LASTING:
-            self.revoke(self._lasting.popleft())
-        return self._lasting[-1]
+    def add(self, nonce: str, button: Button) -> None:
+        """A button whose callback data is known already."""
+        self._buttons[nonce] = button
 
     def revoke(self, nonce: str) -> None:
         """The button has no meaning any more, whether it was pressed or not."""
         self._buttons.pop(nonce, None)
-
-    def forget(self, key: ConversationKey) -> None:
-        """No button of the conversation has a meaning any more: what it was about is gone, or not the newest."""
-        for nonce in [nonce for nonce, button in self._buttons.items() if button.key == key]:
-            self.revoke(nonce)
 
     def move(self, chat_id: int, to: int) -> None:
         """The chat is another one now."""

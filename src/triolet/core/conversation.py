@@ -33,7 +33,9 @@ class Ending(enum.Enum):
     """Who asked has said something else meanwhile, which is answered instead."""
     FAILED = "failed"
     SHUTDOWN = "shutdown"
-    """The bot ended before the answer did."""
+    """The bot ended before the answer did, in order."""
+    KILLED = "killed"
+    """The bot ended before the answer did, with no time for anything."""
     UNSEEN = "unseen"
     """Nobody can see it: the bot was blocked, or removed from the group."""
 

@@ -14,12 +14,16 @@ _MARKS = {
     Ending.INTERRUPTED: "⏹ interrupted",
     Ending.FAILED: "⚠ broken off",
     Ending.SHUTDOWN: "⏸ interrupted: the bot is restarting",
+    Ending.KILLED: "⏸ interrupted: the bot was restarted",
 }
 
 NO_ANSWER = "The model gave no answer."
 
 
 EDITED = "the question was edited"
+
+GOES_ON = "it goes on afterwards"
+"""What is told of an answer that the next run takes up again."""
 
 
 def mark_of(ending: Ending, detail: str = "", *, answered: bool) -> str:

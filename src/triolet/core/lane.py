@@ -138,16 +138,25 @@ class Lane:
         self._newest = max(self._newest, call.bubble.shown_id or 0)
         return seen
 
+    @property
+    def newest(self) -> int:
+        """The highest message id that is known, 0 for none."""
+        return self._newest
+
     def _seek(self, call: Call, now: float) -> None:
+        if search := self._search(call, now):
+            self._lasting.appendleft(search)
+
+    def _search(self, call: Call, now: float) -> Search | None:
         known = range(self._newest_at_begin + 1, self._newest + SOUGHT + 1) if self._newest_at_begin else ()
         call.bubble.candidates = [number for number in known if number not in self._foreign]
         if call.bubble.candidates:
-            self._lasting.appendleft(Search(call, now))
-        else:
-            call.bubble.lost = True
+            return Search(call, now)
+        call.bubble.lost = True
+        return None
 
-    def settle(self, errand: Errand, call: Call, outcome: Outcome, now: float) -> bool:
-        """Give an errand its call's outcome; whether it is over."""
+    def settle(self, errand: Errand, call: Call, outcome: Outcome, now: float) -> list[Errand]:
+        """Give an errand its call's outcome; returns the errands that follow from it, which are in their places."""
         last_place = max(errand.bubble.candidates, default=0)
         following = errand.settle(call, outcome, now)
         if isinstance(errand, Search) and errand.state in {State.DEAD, State.UNCERTAIN}:
@@ -161,4 +170,15 @@ class Lane:
                 self._removals.append(later)
             else:
                 self._lasting.insert(place, later)
-        return errand.state is not State.WAITING
+        return following
+
+    def close(self, errand: Errand) -> None:
+        """An errand is over without a call."""
+        self._lasting.remove(errand)
+
+    def recover(self, lost: Call, newest: int, now: float) -> None:
+        """Look for a message that an earlier run may have sent, when ``newest`` was the newest id."""
+        self._newest = max(self._newest, newest)
+        self._newest_at_begin = newest
+        if search := self._search(lost, now):
+            self._lasting.append(search)

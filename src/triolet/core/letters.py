@@ -28,10 +28,11 @@ class Letter:
     """One message; ``number`` is its own, and those of a chat are delivered in the order of their numbers.
 
     It belongs to the answer ``turn``, or to none. ``growing`` says that it is a preview, which shows what there is so
-    far: ``content`` is None then. ``message_id`` is that of its message in the chat of ``place``, None while it has
-    none; ``stale_id`` that of a message whose place it takes, and which has to go. ``newest`` is the highest message id
-    that was known in the chat before it was sent, 0 for none: if it was sent, it has one of the next ids. With ``anew``
-    what is on screen of it is replaced by a new message, which rings. ``silent`` and ``replies`` are `Bubble`'s.
+    far: it has a ``content`` only if nobody knows whether it was sent, and it is to show that for good. ``message_id``
+    is that of its message in the chat of ``place``, None while it has none; a message that has to be removed is a
+    letter of its own, growing and pending. ``newest`` is the highest message id that was known in the chat before it
+    was sent, 0 for none: if it was sent, it has one of the next ids. With ``anew`` what is on screen of it is replaced
+    by a new message, which rings. ``silent`` and ``replies`` are `Bubble`'s.
     """
 
     number: int
@@ -45,7 +46,6 @@ class Letter:
     silent: bool = False
     replies: bool = True
     message_id: int | None = None
-    stale_id: int | None = None
     newest: int = 0
     reason: str = ""
 

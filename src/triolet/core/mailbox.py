@@ -24,7 +24,8 @@ from triolet.core.calls import Place
 class Question:
     """What a person wants answered; ``update_ids`` are what needs no more work when it is.
 
-    ``message_id`` is that of the message that asks it; a button asks without one.
+    ``message_id`` is that of the message that asks it; a button asks without one. ``turn`` is the open turn by which it
+    is known that it is to be answered, if an earlier run has left one, and ``attempt`` counts the runs that try.
     """
 
     update_ids: tuple[int, ...]
@@ -32,6 +33,8 @@ class Question:
     user_id: int
     text: str
     message_id: int | None = None
+    turn: int | None = None
+    attempt: int = 1
 
     def is_edited_by(self, other: Question) -> bool:
         """Whether both are the same message; ids are those of the chat where it was written, wherever that is now."""
@@ -75,9 +78,9 @@ class Mailbox:
         """Those that wait."""
         return [task for task in self._tasks if isinstance(task, Question)]
 
-    def post(self, task: Task) -> bool:
-        """Take the task in, behind all others; False for a question if too many wait already."""
-        if isinstance(task, Question) and len(self.questions) - self._first + self._at_work > self._limit:
+    def post(self, task: Task, *, limited: bool = True) -> bool:
+        """Take the task in, behind all others; False for a question if too many wait already, and they are limited."""
+        if limited and isinstance(task, Question) and len(self.questions) - self._first + self._at_work > self._limit:
             self.refused += 1
             return False
         self._tasks.append(task)

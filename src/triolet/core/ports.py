@@ -50,7 +50,16 @@ class Unfinished:
     is_wanted: bool = False
 
 
-class Inbox(Protocol):
+class Units(Protocol):
+    def unit(self) -> AbstractContextManager[Posted]:
+        """All that is given to the store within the block, which must not wait, is written in one transaction.
+
+        It gives what can be waited for behind the block. An exception in the block gives up all of it.
+        """
+        ...
+
+
+class Inbox(Units, Protocol):
     """What Telegram handed over and nobody has finished yet."""
 
     async def receive(self, updates: Sequence[RawUpdate]) -> list[RawUpdate]:
@@ -144,7 +153,10 @@ class Journal(Protocol):
         ...
 
     def keep(self, letter: Letter) -> Posted:
-        """The letter as it is now, in the place of what was known of its number; what is sent loses its content."""
+        """The letter as it is now, in the place of what was known of its number.
+
+        What is sent loses its content, unless there are buttons under it, which may have to go.
+        """
         ...
 
     def forget(self, number: int) -> Posted:
@@ -152,7 +164,7 @@ class Journal(Protocol):
         ...
 
     async def letters(self) -> list[Letter]:
-        """By number: all but those that are sent with nothing left to do, and belong to no open turn."""
+        """By number: all but those that are sent, do not grow, and belong to no open turn."""
         ...
 
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:
@@ -210,13 +222,6 @@ class Pins(Protocol):
 
 class Store(Inbox, History, Turns, Journal, Offers, Preferences, Ledger, Pins, Protocol):
     """All that must survive a restart, in one file."""
-
-    def unit(self) -> AbstractContextManager[Posted]:
-        """All that is given to the store within the block, which must not wait, is written in one transaction.
-
-        It gives what can be waited for behind the block. An exception in the block gives up all of it.
-        """
-        ...
 
     @property
     def trouble(self) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 
 from triolet.core.commands import Preference
+from triolet.core.letters import Undelivered
+
+SHOWN: Final = 3
+"""How many undelivered messages are told of one by one."""
 
 
 @attrs.frozen
@@ -22,16 +27,36 @@ class Status:
     waiting: int = 0
 
 
-def render_status(status: Status, *, model: str, switches: Mapping[Preference, str]) -> str:
-    """A few lines; ``switches`` are those of the chat with their values."""
+def render_status(
+    status: Status,
+    *,
+    model: str,
+    switches: Mapping[Preference, str],
+    letters: Sequence[Undelivered] = (),
+    trouble: bool = False,
+) -> str:
+    """A few lines; ``switches`` are those of the chat with their values, ``letters`` what did not get there.
+
+    With ``trouble`` the bot can write nothing down.
+    """
     return "\n".join(
         [
             _work(status),
             f"Messages that wait: {status.waiting}",
+            *_undelivered(letters),
+            *(["⚠ My database cannot be used now: I take nothing new until it can."] if trouble else []),
             f"Model: {model}",
             " · ".join(f"/{name} {value}" for name, value in switches.items()),
         ]
     )
+
+
+def _undelivered(letters: Sequence[Undelivered]) -> list[str]:
+    if not letters:
+        return []
+    told = [f"  {each.beginning} ({each.reason})" for each in letters[:SHOWN]]
+    more = [f"  … and {len(letters) - SHOWN} more"] if len(letters) > SHOWN else []
+    return [f"Messages that did not get here, for all I know: {len(letters)}", *told, *more]
 
 
 def _work(status: Status) -> str:

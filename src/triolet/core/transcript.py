@@ -51,17 +51,19 @@ class Transcript:
 
     def _close_round(self) -> None:
         """Give the last round's calls their results."""
-        calls = self._rounds[-1].calls if self._rounds else ()
-        if calls:
-            self._rounds.append(Message("tool", tuple(map(self._result, calls))))
+        self._rounds += self._last_results()
         self._started, self._results = set(), {}
+
+    def _last_results(self) -> list[Message]:
+        calls = self._rounds[-1].calls if self._rounds else ()
+        return [Message("tool", tuple(map(self._result, calls)))] if calls else []
 
     def _result(self, call: ToolCallPart) -> ToolResultPart:
         unknown = NOT_KNOWN if call.call_id in self._started else NOT_RUN
         return self._results.get(call.call_id) or ToolResultPart(call.call_id, unknown, is_error=True)
 
     def finish(self, ending: Ending) -> list[Message]:
-        """The messages that the turn adds behind the question."""
-        self._close_round()
+        """The messages that the turn adds behind the question, if it ends here; it may go on all the same."""
         texts = tuple(part for part in self._round.message().parts if isinstance(part, TextPart))
-        return [*self._rounds, *([Message("assistant", texts, ending)] if texts else [])]
+        answer = [Message("assistant", texts, ending)] if texts else []
+        return [*self._rounds, *self._last_results(), *answer]

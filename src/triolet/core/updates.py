@@ -31,7 +31,8 @@ class BotIdentity:
 class Incoming:
     """A message for the bot. In a group, ``addressed`` says that it mentions or answers the bot.
 
-    ``text`` is empty for anything that is not text; ``forum`` says that the chat has topics.
+    ``text`` is empty for anything that is not text; ``forum`` says that the chat has topics. ``sent_at`` is in seconds
+    since 1970.
     """
 
     update_id: int
@@ -42,6 +43,7 @@ class Incoming:
     addressed: bool
     text: str
     forum: bool = False
+    sent_at: float = 0.0
 
 
 @attrs.frozen
@@ -133,6 +135,7 @@ class _Message(msgspec.Struct):
     is_topic_message: bool = False
     reply_to_message: _Reply | None = None
     migrate_to_chat_id: _Id | None = None
+    date: _Id = 0
     text: str = ""
     entities: list[_Entity] = []
 
@@ -224,6 +227,7 @@ def _message(update_id: int, message: _Message, bot: BotIdentity, *, says: bool)
         addressed=_is_addressed(message, bot),
         text=_without_mention(message, bot),
         forum=message.chat.is_forum,
+        sent_at=message.date,
     )
 
 

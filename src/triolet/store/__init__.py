@@ -2,17 +2,19 @@
 
 Rules of this room:
 
-1. **One function per transaction.** An executor runs each to its end; no ``await`` lies inside one, so a
-   cancellation falls before it or after it, never within.
-2. **A return is a promise.** WAL with ``synchronous=FULL``: what a method returned from is on the disk. A
-   method that raised, ``trio.Cancelled`` included, did nothing.
-3. **Nothing is kept without a use.** A finished update keeps its id alone, a cleared conversation nothing but
-   what it cost; the file is its owner's to read and nobody else's.
-4. **Foreign text stays inside ASCII JSON.** A peer may send a lone surrogate, which SQLite cannot hold as
-   UTF-8, or a NUL; escaped, both are ordinary text.
+1. **Posted is promised.** What a synchronous method was given will be written, in order, as soon as the disk takes it;
+   what is waited for is on the disk (WAL with ``synchronous=FULL``). An ``async`` method that raised StoreError did
+   nothing.
+2. **One function, one transaction.** No ``await`` lies inside one, so that a cancellation falls before it or after it,
+   never within; `writer` puts what waits together into one commit.
+3. **Nothing is kept without a use.** A finished update keeps its id alone, a cleared conversation nothing but what it
+   cost, a message on the screen no text; the file is its owner's to read and nobody else's.
+4. **Foreign text stays inside ASCII JSON.** A peer may send a lone surrogate, which SQLite cannot hold as UTF-8, or a
+   NUL; escaped, both are ordinary text.
 
-`sqlite` holds the transactions, `database` opens the file, `schema` its history, `parts` a message's JSON,
-`executors` the ways to run a blocking job.
+Begin with `schema`: what each table is for, and what a crash leaves in it. `inbox`, `history`, `turns`, `journal` and
+`pins` are their SQL, `parts` the JSON in them. `sqlite` has the methods, `writer` the queue behind them, `executors`
+the ways to run a blocking job; `database` opens the file.
 """
 
 from triolet.store.executors import ThreadExecutor, run_inline

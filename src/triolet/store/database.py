@@ -1,7 +1,7 @@
 """Opens the file: private to its owner, known to be ours, brought to the newest schema.
 
 A file of another program is left as it was found: it is recognised before the first write. Whatever the disk
-or SQLite refuses comes out as one `StartError` line, from the opening and from every later transaction.
+or SQLite refuses comes out as one `StoreError` line, from the opening and from every later transaction.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from triolet.errors import ExitCode, StartError
+from triolet.errors import StoreError
 from triolet.store.schema import APPLICATION_ID, MIGRATIONS
 
 MEMORY: Final = ":memory:"
-BUSY_TIMEOUT: Final = 5.0
-"""Seconds to wait for another process, an operator's SQLite shell say, to end its transaction."""
+OPENING_TIMEOUT: Final = 5.0
+BUSY_TIMEOUT: Final = 1.0
+"""Seconds to wait for another process, an operator's SQLite shell say, to end its transaction: at the opening, and
+later, when whoever reads has to wait as well."""
+
+CHECKED_BYTES: Final = 64 * 2**20
+"""Up to this size the whole file is checked at the opening, which takes some 0.6 ms for each MB."""
 
 OWNER_ONLY: Final = 0o600
 SMALLEST_PAGE: Final = 512
@@ -32,10 +37,11 @@ _OS_ADVICE: Final = {
     errno.EPERM: "no permission; let the bot's user own it",
     errno.EROFS: "the disk is read-only; change [store] path",
 }
+_TORN_ADVICE: Final = "run `triolet db check`, or `triolet db restore BACKUP`"
 _SQLITE_ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "another process holds it; is a second bot running?",
     sqlite3.SQLITE_CANTOPEN: "let the bot's user write it and its folder",
-    sqlite3.SQLITE_CORRUPT: "restore a copy, or move it away to begin anew",
+    sqlite3.SQLITE_CORRUPT: _TORN_ADVICE,
     sqlite3.SQLITE_FULL: "free some space",
     sqlite3.SQLITE_NOTADB: "change [store] path",
     sqlite3.SQLITE_READONLY: "let the bot's user write it and its folder",
@@ -43,11 +49,11 @@ _SQLITE_ADVICE: Final = {
 
 
 def open_database(path: str) -> sqlite3.Connection:
-    """A connection in autocommit mode, for one thread at a time; raises StartError."""
+    """A connection in autocommit mode, for one thread at a time; raises StoreError."""
     with translated_errors(path):
         if path != MEMORY:
             _create_private(path)
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=OPENING_TIMEOUT, isolation_level=None, check_same_thread=False)
         try:
             _prepare(connection, path)
         except BaseException:
@@ -71,7 +77,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def translated_errors(path: str) -> Iterator[None]:
-    """Turn a refusal of the disk or of SQLite into a StartError; our own mistakes pass unchanged."""
+    """Turn a refusal of the disk or of SQLite into a StoreError; our own mistakes pass unchanged."""
     try:
         yield
     except OSError as error:
@@ -84,8 +90,14 @@ def translated_errors(path: str) -> Iterator[None]:
         raise _refused(path, f"{error}; {advice}" if advice else str(error)) from error
 
 
-def _refused(path: str, reason: str) -> StartError:
-    return StartError(f"{path}: the store cannot be used: {reason}", exit_code=ExitCode.DATABASE)
+def is_locked(error: Exception) -> bool:
+    """Whether another process held the database for too long."""
+    code = getattr(error.__cause__, "sqlite_errorcode", 0)
+    return bool(code & 0xFF == sqlite3.SQLITE_BUSY)
+
+
+def _refused(path: str, reason: str) -> StoreError:
+    return StoreError(f"{path}: the store cannot be used: {reason}")
 
 
 def _create_private(path: str) -> None:
@@ -106,13 +118,16 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     _recognise(connection, path)
     if path != MEMORY:
         _close_to_others(path)
+        _check(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten, not merely unlisted
     _migrate(connection)
+    connection.execute("PRAGMA foreign_keys = ON")  # not before: a migration may drop what others refer to
     # A write that changes nothing: a disk that takes none is to be heard of now, not at the first message.
     with transaction(connection):
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
 
 
 def _recognise(connection: sqlite3.Connection, path: str) -> None:
@@ -123,6 +138,14 @@ def _recognise(connection: sqlite3.Connection, path: str) -> None:
     if version > len(MIGRATIONS):
         newer = f"it has schema {version}, made by a newer Triolet; this one knows {len(MIGRATIONS)}"
         raise _refused(path, f"{newer}: upgrade, or change [store] path")
+
+
+def _check(connection: sqlite3.Connection, path: str) -> None:
+    # A file that lacks its end needs no check: SQLite reads none that is shorter than it says itself.
+    if Path(path).stat().st_size <= CHECKED_BYTES:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise _refused(path, f"it is damaged ({' '.join(found.split())}); {_TORN_ADVICE}")
 
 
 def _close_to_others(path: str) -> None:

@@ -1,6 +1,23 @@
 """The tables, as the list of steps that made them; the file's ``user_version`` counts the steps taken.
 
-A released step never changes: whoever needs another column appends a step.
+A released step never changes: whoever needs another column appends a step. Times are seconds since 1970; what others
+wrote stands within ASCII JSON. What each table is for, when it is written, and what a crash leaves in it:
+
+- ``inbox``: the updates, written before Telegram hears that they have come. An update that needs no more work keeps its
+  id, to be known when it comes again, and loses its body: a crash leaves bodies, and the next start goes on with them.
+- ``history``: what was said. Question and answer come in one transaction, when the answer is over; the same one ends
+  the turn, the updates and what waits for them, so that a crash leaves all of it or none.
+- ``usage``: what answers cost, written with them; cleared conversations keep it.
+- ``preference``: what users switched, written when they do.
+- ``pin``: what the tools of foreign servers looked like when somebody approved of them.
+- ``turn``: answers that are being written: from before their model is asked until they are in ``history``, and brought
+  up to date meanwhile. A row that a crash leaves is an answer that broke off.
+- ``tool_call``: the calls of these turns, written before the tool begins and when it has ended. What a crash leaves as
+  'running' may have run, and is not run again.
+- ``outbox``: our messages, each written before a call about it leaves and again when that call's outcome is known. What
+  a crash leaves as 'sending' may be on the screen or not; the other states are told in `core.letters`.
+- ``button``: buttons that outlive the run that showed them, written before they are shown and deleted when they are
+  pressed or mean nothing any more.
 """
 
 from __future__ import annotations
@@ -94,9 +111,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
     ),
     (
-        # An update that has waited for too long is offered to be answered (1), and may be wanted then (2).
+        # 0: nobody is asked about it; 1: offered to be answered late; 2: somebody wants that, however late it is.
         "ALTER TABLE inbox ADD COLUMN offered INTEGER NOT NULL DEFAULT 0 CHECK (offered IN (0, 1, 2))",
-        # Answers that are being written. A row is gone as soon as its answer is in `history`.
+        # `asked` are the questions, `update_ids` what is finished with it; `said` are the messages that it adds to the
+        # history so far, and `live` is what its newest message shows. `has_effects` is 1 as soon as a tool that changes
+        # something has begun.
         """
         CREATE TABLE turn(
           number INTEGER PRIMARY KEY,
@@ -107,25 +126,22 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
           began_at REAL NOT NULL,
           attempt INTEGER NOT NULL,
           said TEXT NOT NULL,
-          live TEXT
+          live TEXT,
+          has_effects INTEGER NOT NULL CHECK (has_effects IN (0, 1))
         ) STRICT
         """,
-        # The tool calls of these answers, written down before the tool begins: what stands here as 'running' after a
-        # crash may have run, and is not run again. The results are in `turn.said`.
+        # The results are in `turn.said`.
         """
         CREATE TABLE tool_call(
           turn INTEGER NOT NULL REFERENCES turn(number) ON DELETE CASCADE,
           call_id TEXT NOT NULL,
           name TEXT NOT NULL,
-          has_effects INTEGER NOT NULL CHECK (has_effects IN (0, 1)),
           state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed')),
           PRIMARY KEY (turn, call_id)
         ) STRICT, WITHOUT ROWID
         """,
-        # A row for each message of ours, from before its first call until a day after it is on the screen. `growing`
-        # is 1 while it is a preview, which has no content of its own; content is kept for as long as it may have to
-        # be sent. `newest` is the highest message id known in the chat before it was sent: if it was, it has one of
-        # the next. `stale_id` is a message that goes when this one has come. What a state means: `core.letters`.
+        # The `turn` of an answer's letters may be over. `content` is kept for as long as it may have to be sent.
+        # `newest` is the highest message id known in the chat before it was sent: if it was, it has one of the next.
         """
         CREATE TABLE outbox(
           number INTEGER PRIMARY KEY,
@@ -140,14 +156,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
           silent INTEGER NOT NULL CHECK (silent IN (0, 1)),
           replies INTEGER NOT NULL CHECK (replies IN (0, 1)),
           message_id INTEGER,
-          stale_id INTEGER,
           newest INTEGER NOT NULL,
           reason TEXT NOT NULL,
           changed_at REAL NOT NULL
         ) STRICT
         """,
-        "CREATE INDEX outbox_unfinished ON outbox(number) WHERE state <> 'sent' OR growing OR stale_id IS NOT NULL",
-        # Buttons that still mean something after a restart; `letter` is an `outbox.number`.
+        # `letter` is an `outbox.number`, and `update_ids` are the inbox's.
         """
         CREATE TABLE button(
           seq INTEGER PRIMARY KEY,

@@ -20,27 +20,35 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Final, TypeAlias
 
 import attrs
 import structlog
 import trio
 
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
-from triolet.core.calls import NEVER_LEFT, Bubble, Call, Delivered, Keyboard, Outcome, Place, Refused, Unknown
+from triolet.core.calls import Bubble, Call, Keyboard, Outcome, Place, Unknown, message_call
 from triolet.core.content import blank
-from triolet.core.delivery import Delivery, Errand, State
+from triolet.core.delivery import Delivery, Errand, State, Uncertain
 from triolet.core.lane import Lane
-from triolet.core.text import Content, FormattedText, split_message
-from triolet.errors import TelegramError, TelegramOutcomeUnknown, TelegramUnreachable, TooManyRequests
-from triolet.telegram.client import CALL_TIMEOUT, DRAFT_TIMEOUT, BotApi
+from triolet.core.letters import Letter
+from triolet.core.ports import Journal
+from triolet.core.text import Content, FormattedText, italic, split_message
+from triolet.core.written import bubble_of, delivery_of, letter_of, lost_call
+from triolet.telegram.attempt import attempt
+from triolet.telegram.client import BotApi
+from triolet.telegram.logbook import Forgetful, Logbook
+from triolet.telegram.presses import Presses
 
 log = structlog.get_logger()
 
-
-MAX_PRESSES = 8
-"""Answers to pressed buttons that are on their way at once."""
+OfferResend: TypeAlias = Callable[[Place, int], Keyboard]
+"""Gives the button that sends the letter of that number again."""
 
 _UNDER_WAY = Unknown("the call is under way")
+
+_ANYTHING: Final = italic("…")
+"""What a message is looked for with that is to be removed."""
 
 
 class _Change:
@@ -80,17 +88,32 @@ class _Flight:
 class Outbox:
     """Made by `open_outbox`."""
 
-    def __init__(self, api: BotApi, nursery: trio.Nursery, first_draft_id: int) -> None:
+    def __init__(
+        self,
+        api: BotApi,
+        nursery: trio.Nursery,
+        first_draft_id: int,
+        logbook: Logbook,
+        uncertain: Uncertain,
+    ) -> None:
         self._api = api
+        self._log = logbook
+        self._uncertain = uncertain
+        self._unconfirmed: dict[int, Letter] = {}
+        self.offer_resend: OfferResend = lambda place, number: ()
+        """Gives the button under the line that asks whether a message is to be sent again."""
         self._nursery = nursery
         self._next_draft_id = first_draft_id
         self._overall = open_overall()
         self._chats: dict[int, _ChatLane] = {}
-        self._presses = 0
+        self._presses = Presses(api, nursery)
 
-    def open_bubble(self, place: Place, *, silent: bool = False, replies: bool = True) -> Bubble:
-        """A message to be; its draft id is used for no other. ``silent`` and ``replies`` are `Bubble`'s."""
-        return Bubble(place, self.draw_draft_id(), silent=silent, replies=replies)
+    def open_bubble(
+        self, place: Place, *, silent: bool = False, replies: bool = True, turn: int | None = None
+    ) -> Bubble:
+        """A message to be; its draft id is used for no other. ``silent``, ``replies`` and ``turn`` are `Bubble`'s."""
+        number = self._log.draw_number()
+        return Bubble(place, self.draw_draft_id(), silent=silent, replies=replies, number=number, turn=turn)
 
     def draw_draft_id(self) -> int:
         """A draft id that is used for nothing else."""
@@ -128,11 +151,69 @@ class Outbox:
         # A part of white space alone would be refused, and shows nothing.
         parts = [part for part in parts if not blank(part)]
         for part in parts:
-            target = bubble if part is parts[0] else self.open_bubble(bubble.place, silent=bubble.silent, replies=False)
+            target = bubble if part is parts[0] else self._open_next(bubble)
             bubble.unsettled += 1
             is_last = part is parts[-1]
-            buttons = keyboard if is_last else ()
-            chat.lane.commit(Delivery(target, part, owner=bubble, anew=anew and is_last, keyboard=buttons))
+            delivery = Delivery(
+                target,
+                part,
+                owner=bubble,
+                anew=anew and is_last,
+                keyboard=keyboard if is_last else (),
+                uncertain=self._uncertain,
+                offer=self._offer,
+            )
+            self._log.promise(delivery)
+            chat.lane.commit(delivery)
+        self._start_delivering(chat)
+
+    def _open_next(self, bubble: Bubble) -> Bubble:
+        return self.open_bubble(bubble.place, silent=bubble.silent, replies=False, turn=bubble.turn)
+
+    def _offer(self, bubble: Bubble) -> Keyboard:
+        return self.offer_resend(bubble.place, bubble.number)
+
+    def recover(self, letters: Iterable[Letter]) -> None:
+        """Go on with what an earlier run has left, ahead of all that is committed from now on."""
+        for letter in letters:
+            self._recover(letter)
+
+    def _recover(self, letter: Letter) -> None:
+        if letter.state == "uncertain":
+            self._unconfirmed[letter.number] = letter
+        if letter.state in {"uncertain", "dead"}:
+            return
+        bubble = bubble_of(letter, self.draw_draft_id())
+        chat = self._chat(bubble)
+        newest = letter.newest if letter.state == "sending" else None
+        if letter.content is None:
+            if newest is not None:
+                chat.lane.recover(message_call(bubble, _ANYTHING), newest, trio.current_time())
+            if bubble.target is None:
+                self._log.forget(bubble)  # if it is anywhere, nobody can tell where
+            chat.lane.remove(bubble)
+        else:
+            delivery = self._delivery_of(letter, bubble)
+            if newest is not None:
+                chat.lane.recover(lost_call(delivery, letter), newest, trio.current_time())
+            self._log.recover(delivery, newest, of_preview=letter.growing)
+            chat.lane.commit(delivery)
+        self._start_delivering(chat)
+
+    def _delivery_of(self, letter: Letter, bubble: Bubble, *, is_copy: bool = False) -> Delivery:
+        bubble.unsettled += 1
+        return delivery_of(letter, bubble, uncertain=self._uncertain, offer=self._offer, is_copy=is_copy)
+
+    def resend(self, number: int) -> None:
+        """Send a message again of which nobody knows whether it is there: it takes the place of the line that asks."""
+        letter = self._unconfirmed.pop(number, None)
+        if letter is None:
+            return
+        bubble = bubble_of(letter, self.draw_draft_id())
+        delivery = self._delivery_of(letter, bubble, is_copy=True)
+        self._log.promise(delivery)
+        chat = self._chat(bubble)
+        chat.lane.commit(delivery)
         self._start_delivering(chat)
 
     def remove(self, bubble: Bubble) -> None:
@@ -143,18 +224,7 @@ class Outbox:
 
     def answer_press(self, query_id: str, text: str = "") -> None:
         """Tell who pressed a button that it was heard, with a line of text or without."""
-        params = {"callback_query_id": query_id} | ({"text": text} if text else {})
-        if self._presses < MAX_PRESSES:  # who presses faster than that needs no answer to each
-            self._presses += 1
-            self._nursery.start_soon(self._answer_press, params)
-
-    async def _answer_press(self, params: dict[str, str]) -> None:
-        try:
-            await self._api.call("answerCallbackQuery", params)
-        except (TelegramError, TelegramUnreachable, TelegramOutcomeUnknown) as error:
-            log.debug("outbox.press_unanswered", problem=str(error))
-        finally:
-            self._presses -= 1
+        self._presses.answer(query_id, text)
 
     def _start_delivering(self, chat: _ChatLane) -> None:
         if chat.lane.has_errands and not chat.delivering:
@@ -185,34 +255,24 @@ class Outbox:
             chat = self._chats[place.lane] = _ChatLane(Lane(budget))
         return chat
 
-    def _begin(self, chat: _ChatLane, call: Call) -> _Flight:
+    def _begin(self, chat: _ChatLane, call: Call, errand: Errand | None = None) -> _Flight:
         chat.lane.begin(call)
         flight = _Flight()
-        self._nursery.start_soon(self._fly, chat, call, flight)
+        self._nursery.start_soon(self._fly, chat, call, flight, errand)
         return flight
 
-    async def _fly(self, chat: _ChatLane, call: Call, flight: _Flight) -> None:
-        outcome = await self._attempt(call)
+    async def _fly(self, chat: _ChatLane, call: Call, flight: _Flight, errand: Errand | None) -> None:
+        if errand is not None or call.sends:
+            await self._log.announce(errand, call, chat.lane.newest)
+        outcome = await attempt(self._api, call)
         # Frames wait for a reply as soon as only the reserve is left, in whatever chat it comes.
         saturated = self._overall.free_at(0.0, Priority.COSMETIC) == math.inf
         flight.outcome = chat.lane.end(call, outcome, trio.current_time())
+        if errand is None and call.sends:
+            self._log.note_preview(call.bubble, flight.outcome)
         self._start_delivering(chat)
         flight.landed.set()
         _announce(self._chats.values() if saturated else [chat])
-
-    async def _attempt(self, call: Call) -> Outcome:
-        seconds = DRAFT_TIMEOUT if call.cost is Cost.DRAFT else CALL_TIMEOUT
-        try:
-            return Delivered(await self._api.call(call.method, call.params, timeout=seconds))
-        except TooManyRequests as error:
-            log.warning("outbox.flood", method=call.method, retry_after=error.retry_after)
-            return Refused(error.code, error.description, error.retry_after)
-        except TelegramError as error:
-            return Refused(error.code, error.description, migrate_to=error.migrate_to)
-        except TelegramUnreachable as error:
-            return Refused(NEVER_LEFT, str(error))
-        except TelegramOutcomeUnknown as error:
-            return Unknown(str(error))
 
     async def _deliver(self, chat: _ChatLane) -> None:
         while chat.lane.has_errands:
@@ -220,22 +280,31 @@ class Outbox:
             errand = chat.lane.next_errand()
             if errand is None:
                 continue
-            call = errand.next_call()
-            flight = self._begin(chat, call)
-            await flight.landed.wait()
-            if chat.lane.settle(errand, call, flight.outcome, trio.current_time()):
-                _close(errand)
+            if (call := errand.next_call()) is not None:
+                await self._carry_out(chat, errand, call)
+            else:
+                chat.lane.close(errand)
+                self._log.note_closed(errand)
+            if errand.state is not State.WAITING:
+                self._close(errand)
             chat.change.announce()
         chat.delivering = False
 
+    async def _carry_out(self, chat: _ChatLane, errand: Errand, call: Call) -> None:
+        flight = self._begin(chat, call, errand)
+        await flight.landed.wait()
+        following = chat.lane.settle(errand, call, flight.outcome, trio.current_time())
+        self._log.note(errand, call, flight.outcome, following)
 
-def _close(errand: Errand) -> None:
-    if not isinstance(errand, Delivery):
-        return
-    errand.owner.unsettled -= 1
-    if errand.state is not State.DELIVERED:
-        chat_id = errand.bubble.place.key.chat_id
-        log.error("outbox.undelivered", state=errand.state.value, chat_id=chat_id, reason=errand.reason)
+    def _close(self, errand: Errand) -> None:
+        if not isinstance(errand, Delivery):
+            return
+        errand.owner.unsettled -= 1
+        if errand.is_told:
+            self._unconfirmed[errand.bubble.number] = letter_of(errand)
+        if errand.state is not State.DELIVERED:
+            chat_id = errand.bubble.place.key.chat_id
+            log.error("outbox.undelivered", state=errand.state.value, chat_id=chat_id, reason=errand.reason)
 
 
 async def _wait_for(chat: _ChatLane, free_at: Callable[[float], float]) -> None:
@@ -256,12 +325,21 @@ def _announce(chats: Iterable[_ChatLane]) -> None:
 
 
 @asynccontextmanager
-async def open_outbox(api: BotApi, *, first_draft_id: int | None = None) -> AsyncIterator[Outbox]:
+async def open_outbox(
+    api: BotApi,
+    *,
+    first_draft_id: int | None = None,
+    journal: Journal | None = None,
+    uncertain: Uncertain = "resend",
+) -> AsyncIterator[Outbox]:
     """The outbox of one bot. Leaving it cancels the calls in flight; `Outbox.wait_idle` first, to lose nothing.
 
-    Draft ids start at a random place, so that two runs of the bot hardly ever use the same one.
+    What a later run has to know is written into the ``journal``, if there is one; ``uncertain`` says what becomes of a
+    message that was sent and never confirmed. Draft ids start at a random place, so that two runs of the bot hardly
+    ever use the same one.
     """
     first = secrets.randbits(47) + 1 if first_draft_id is None else first_draft_id
+    logbook = Logbook(journal or Forgetful())
     async with trio.open_nursery() as nursery:
-        yield Outbox(api, nursery, first)
+        yield Outbox(api, nursery, first, logbook, uncertain)
         nursery.cancel_scope.cancel(reason="the outbox closes")

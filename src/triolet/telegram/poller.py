@@ -8,7 +8,7 @@ nor confirmed: it is left out, and confirmed with the next one that has an id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from triolet.core.ports import Inbox, RawUpdate
 from triolet.core.updates import ALLOWED_UPDATES, BotIdentity
 from triolet.errors import (
     Conflict,
+    StoreError,
     TelegramError,
     TelegramOutcomeUnknown,
     TelegramUnreachable,
@@ -32,6 +33,9 @@ POLL_SECONDS = 50
 """How long the server may hold a poll; 50 is the most it does."""
 
 LONGEST_BACK_OFF = 30.0
+
+QUIET_SECONDS = 6 * 86_400.0
+"""After a week without updates Telegram goes on with any id, also a lower one: no offset is named from a day before."""
 
 _LARGEST_ID = 2**63 - 1
 """The most that the inbox can hold."""
@@ -51,11 +55,13 @@ async def poll_updates(
     dispatch: Callable[[RawUpdate], Iterable[int]],
     *,
     heed: Callable[[RawUpdate], object] = lambda update: None,
+    wait_room: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint_if_cancelled,
 ) -> None:
     """Poll until cancelled; each new update is stored, then given to ``dispatch``.
 
     ``dispatch`` returns the ids of updates that need no more work. ``heed`` has every update as soon as it comes, even
-    if it came before: what waits for no disk, and does no harm when it is done again.
+    if it came before: what waits for no disk, and does no harm when it is done again. While ``wait_room`` waits,
+    nothing is asked for. As long as the disk takes nothing, nothing is confirmed, and the same comes again.
 
     Raises:
         Unauthorized: the token was revoked.
@@ -63,20 +69,30 @@ async def poll_updates(
     """
     offset: dict[str, int] = {}
     failures = 0
+    heard_at = trio.current_time()
     while True:
+        await wait_room()
         try:
             batch = await _poll(api, offset)
         except (TelegramUnreachable, TelegramOutcomeUnknown, TelegramError) as error:
             failures += 1
             await _back_off(error, failures)
             continue
-        failures = 0
         for update in batch:
             heed(update)
         if batch:
-            await dispatch_all(await inbox.receive(batch), inbox, dispatch)
-        if batch:
-            offset = {"offset": max(update["update_id"] for update in batch) + 1}
+            try:
+                received = await inbox.receive(batch)
+            except StoreError:  # of which the store tells; Telegram keeps what is not confirmed
+                failures += 1
+                await trio.sleep(_pause(failures))
+                continue
+            dispatch_all(received, inbox, dispatch)
+            offset = {"offset": batch[-1]["update_id"] + 1}
+            heard_at = trio.current_time()
+        elif trio.current_time() - heard_at > QUIET_SECONDS:
+            offset = {}
+        failures = 0
 
 
 async def _poll(api: BotApi, offset: dict[str, int]) -> list[RawUpdate]:
@@ -95,24 +111,21 @@ def _has_id(update: Any) -> bool:
     return type(number) is int and 0 < number < _LARGEST_ID
 
 
-async def dispatch_all(
-    updates: Iterable[RawUpdate], inbox: Inbox, dispatch: Callable[[RawUpdate], Iterable[int]]
-) -> None:
-    """Give each update to ``dispatch``, and finish what needs no more work.
-
-    Cancelled before, nothing is dispatched: what the next start finds unfinished must not have been done already.
-    """
-    await trio.lowlevel.checkpoint_if_cancelled()
-    done = [update_id for update in updates for update_id in dispatch(update)]
-    if done:
-        await inbox.finish(done)
+def dispatch_all(updates: Iterable[RawUpdate], inbox: Inbox, dispatch: Callable[[RawUpdate], Iterable[int]]) -> None:
+    """Give each update to ``dispatch``, and finish what needs no more work, in one transaction with what it wrote."""
+    with inbox.unit():
+        inbox.finish([update_id for update in updates for update_id in dispatch(update)])
 
 
 async def _back_off(error: Exception, failures: int) -> None:
     if isinstance(error, Unauthorized | Conflict):
         raise error
-    seconds = min(2.0 ** min(failures - 1, 10), LONGEST_BACK_OFF)
+    seconds = _pause(failures)
     if isinstance(error, TooManyRequests):
         seconds = max(seconds, error.retry_after)
     log.warning("poller.failed", problem=str(error), again_in=seconds)
     await trio.sleep(seconds)
+
+
+def _pause(failures: int) -> float:
+    return min(2.0 ** min(failures - 1, 10), LONGEST_BACK_OFF)

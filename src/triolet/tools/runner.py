@@ -7,14 +7,15 @@ Rules:
 2. `ToolStarted` goes out when a tool begins to run: not before its person has allowed it and it has a place. A call
    that cannot run has none. Calls begin in the order in which the model asked for them.
 3. What a person takes to decide counts against nothing: neither the tool's time nor the places.
-4. A tool tells the model by `ToolError` what is wrong. Any other exception is a mistake, of which the model learns the
+4. That a tool runs is written down before it does.
+5. A tool tells the model by `ToolError` what is wrong. Any other exception is a mistake, of which the model learns the
    kind and the log the rest; what a call was given is in no log.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 import structlog
@@ -32,6 +33,20 @@ Approve: TypeAlias = Callable[[ToolCallPart], Awaitable[bool]]
 """Asks a person whether the call may run."""
 
 DENIED = "the person did not allow it"
+
+NOT_WRITTEN = "not run: the bot cannot write down now that it runs; try again later"
+
+
+class CallRecord(Protocol):
+    """Where it is written down that a tool runs, so that no later run of the bot runs it again."""
+
+    async def begin(self, call: ToolCallPart, *, has_effects: bool) -> bool:
+        """Whether it may run: it is known, on disk, that it does, or running it twice does no harm."""
+        ...
+
+    def end(self, call_id: str, *, failed: bool) -> None:
+        """It has run."""
+        ...
 
 
 @attrs.frozen
@@ -53,9 +68,11 @@ async def run_calls(
     limits: ToolLimits,
     approve: Approve,
     emit: Callable[[TurnBatch], None],
+    record: CallRecord,
 ) -> tuple[ToolResultPart, ...]:
     """Run the calls; a result for each, in their order. What ``approve`` and ``emit`` raise is not caught."""
-    bench = _Bench({tool.spec.name: tool for tool in tools}, limits, approve, emit, trio.Semaphore(limits.at_once))
+    places = trio.Semaphore(limits.at_once)
+    bench = _Bench({tool.spec.name: tool for tool in tools}, limits, approve, emit, record, places)
     async with trio.open_nursery() as nursery:
         for number, call in enumerate(calls):
             await nursery.start(bench.take, number, call)
@@ -70,6 +87,7 @@ class _Bench:
     limits: ToolLimits
     approve: Approve
     emit: Callable[[TurnBatch], None]
+    record: CallRecord
     places: trio.Semaphore
     results: dict[int, ToolResultPart] = attrs.field(factory=dict)
 
@@ -83,10 +101,17 @@ class _Bench:
             else:
                 async with self.places:
                     self.emit((ToolStarted(call.call_id, call.name),))
-                    content, failed = await self._run(tool, call.input or {})
+                    content, failed = await self._run_recorded(call, tool)
         result = ToolResultPart(call.call_id, sendable(shortened(content, self.limits.output)), failed)
         self.results[number] = result
         self.emit((ToolEnded(call.call_id, result),))
+
+    async def _run_recorded(self, call: ToolCallPart, tool: Tool) -> tuple[str, bool]:
+        if not await self.record.begin(call, has_effects=tool.has_effects):
+            return NOT_WRITTEN, True
+        content, failed = await self._run(tool, call.input or {})
+        self.record.end(call.call_id, failed=failed)
+        return content, failed
 
     def _obstacle(self, number: int, call: ToolCallPart) -> str:
         """Why the call cannot run; empty if it can."""

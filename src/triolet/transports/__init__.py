@@ -7,12 +7,13 @@ itself only when nobody can see anything any more. What is to stay is committed,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame
 from triolet.core.commands import StreamMode
-from triolet.core.text import FormattedText
+from triolet.core.text import Content, FormattedText
 from triolet.transports.latest import Latest
 
 
@@ -21,6 +22,13 @@ class Transport(Protocol):
 
     async def run(self, latest: Latest) -> None:
         """Show the newest text again and again, until cancelled, or until nobody can see it."""
+        ...
+
+    def snapshot(self, frame: Frame) -> Content | None:
+        """What of the answer is in no message that was committed, as it would be shown; None for nothing.
+
+        What is whole is committed on the way.
+        """
         ...
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
@@ -46,12 +54,28 @@ class Transport(Protocol):
 class Screen(Protocol):
     """Where a conversation is shown."""
 
-    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> Transport:
-        """For an answer as the chat wants it; ``button`` is the callback data of what stops it."""
+    def open_transport(
+        self,
+        place: Place,
+        *,
+        mode: StreamMode,
+        button: str,
+        turn: int | None = None,
+        sealed: Callable[[], object] = lambda: None,
+    ) -> Transport:
+        """For an answer as the chat wants it; ``button`` is the callback data of what stops it.
+
+        ``turn`` is the answer's number in the store. ``sealed`` is called when a part of it has been committed while
+        it goes on, in the same instant.
+        """
         ...
 
-    def notify(self, place: Place, message: FormattedText) -> None:
+    def notify(self, place: Place, message: FormattedText, keyboard: Keyboard = ()) -> None:
         """Show a message of the bot's own, once and for good."""
+        ...
+
+    def resend(self, letter: int) -> None:
+        """Show a message again that nobody knows to be there; its number is the journal's."""
         ...
 
     def note_message(self, place: Place) -> None:

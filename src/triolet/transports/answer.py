@@ -5,6 +5,8 @@ Both windows of an answer look at the same `GrowingAnswer`, so that a fallback g
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from triolet.config import StreamingSettings
 from triolet.core.calls import Bubble, Keyboard, Place
 from triolet.core.coalescer import Frame, Prompt, Reasoning
@@ -17,11 +19,20 @@ from triolet.telegram.outbox import Outbox
 
 
 class GrowingAnswer:
-    """``bubble`` is the message that grows now."""
+    """``bubble`` is the message that grows now; ``sealed`` is called when the one before it has been committed."""
 
-    def __init__(self, outbox: Outbox, place: Place, settings: StreamingSettings) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        place: Place,
+        settings: StreamingSettings,
+        turn: int | None = None,
+        sealed: Callable[[], object] = lambda: None,
+    ) -> None:
         self._outbox = outbox
         self._place = place
+        self._turn = turn
+        self._tell_sealed = sealed
         self._settings = settings
         self._form: FormatName = settings.format
         self._layout = self._open_layout(self._form)
@@ -42,12 +53,24 @@ class GrowingAnswer:
         if frame.is_blank and (status := " · ".join(filter(None, (frame.status, frame.note)))):
             self._status_shown = True
             return self._as_taken(italic(status))
+        return self._as_taken(_noted(self._grow(frame), frame.note))
+
+    def snapshot(self, frame: Frame) -> Content | None:
+        """The same for later, without what is only for now; None for nothing."""
+        self.finish_segments(frame)
+        content = self._layout.live.content if frame.is_blank else self._grow(frame)
+        return None if blank(content) else self._as_taken(content)
+
+    def _grow(self, frame: Frame) -> Content:
         if self._status_shown:
             self._leave_status()
         self._lay_out(quotation=bool(frame.reasoning))
-        for part in self._layout.advance(frame.reasoning or frame.text):
+        parts = self._layout.advance(frame.reasoning or frame.text)
+        for part in parts:
             self._seal(part.content)
-        return self._as_taken(_noted(self._layout.live.content, frame.note))
+        if parts:
+            self._tell_sealed()
+        return self._layout.live.content
 
     def _as_taken(self, content: Content) -> Content:
         """As formatted as the screen has let pass so far."""
@@ -102,7 +125,9 @@ class GrowingAnswer:
                 self._follow_prompt(segment)
             elif number >= self._segments:
                 self._finish_segment(segment)
-        self._segments = len(frame.before)
+        if self._segments != len(frame.before):
+            self._segments = len(frame.before)
+            self._tell_sealed()
 
     def _finish_segment(self, segment: str | Reasoning) -> None:
         self._lay_out(quotation=isinstance(segment, Reasoning))
@@ -152,7 +177,7 @@ class GrowingAnswer:
         return Layout(form, reserve=len(self._settings.cursor))
 
     def _open_bubble(self, *, silent: bool, replies: bool = True) -> Bubble:
-        bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies)
+        bubble = self._outbox.open_bubble(self._place, silent=silent, replies=replies, turn=self._turn)
         self._draft_ids.add(bubble.draft_id)
         self._bubbles.append(bubble)
         return bubble
@@ -164,13 +189,14 @@ def _noted(content: Content, note: str) -> Content:
     return marked(content, note) if has_room else content
 
 
-_VERDICTS: dict[Verdict, str] = {
+VERDICTS: dict[Verdict, str] = {
     "allowed": "✅ allowed",
     "denied": "🚫 denied",
     "unanswered": "🚫 not answered, so not done",
 }
+"""What stands under a question that nobody is asked any more."""
 
 
 def _asked(prompt: Prompt) -> FormattedText:
-    verdict = italic(_VERDICTS[prompt.verdict]) if prompt.verdict is not None else FormattedText("")
+    verdict = italic(VERDICTS[prompt.verdict]) if prompt.verdict is not None else FormattedText("")
     return join([FormattedText(prompt.text), verdict])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame, Prompt, Reasoning, Segment
@@ -24,6 +25,9 @@ class ConsoleTransport:
             frame = latest.take_frame()
             self._grow(_whole(frame))
             await latest.wait_newer(frame, math.inf)
+
+    def snapshot(self, frame: Frame) -> None:
+        """A terminal outlives no crash."""
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         self._grow("\n\n".join(part for part in (_whole(frame), mark) if part))
@@ -69,11 +73,22 @@ class ConsoleScreen:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
 
-    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> ConsoleTransport:
+    def open_transport(
+        self,
+        place: Place,
+        *,
+        mode: StreamMode,
+        button: str,
+        turn: int | None = None,
+        sealed: Callable[[], object] = lambda: None,
+    ) -> ConsoleTransport:
         return ConsoleTransport(self._terminal)
 
-    def notify(self, place: Place, message: FormattedText) -> None:
+    def notify(self, place: Place, message: FormattedText, keyboard: Keyboard = ()) -> None:
         self._terminal.write(message.text + "\n" + PROMPT)
+
+    def resend(self, letter: int) -> None:
+        """What is written to a terminal is there."""
 
     def note_message(self, place: Place) -> None:
         """Lines have no numbers."""

@@ -11,6 +11,7 @@ read. With ``notify = "first"`` the first message rings instead, and nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from weakref import WeakSet
 
 import attrs
@@ -23,7 +24,7 @@ from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame
 from triolet.core.commands import StreamMode
 from triolet.core.pace import KEEP_ALIVE, FramePace, TypingPace, draft_spacing, edit_spacing
-from triolet.core.text import FormattedText
+from triolet.core.text import Content, FormattedText
 from triolet.telegram.outbox import Outbox
 from triolet.transports.answer import GrowingAnswer
 from triolet.transports.draft import run_draft_window
@@ -35,12 +36,20 @@ log = structlog.get_logger()
 
 
 class TelegramTransport:
-    def __init__(self, outbox: Outbox, place: Place, settings: StreamingSettings, button: str) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        place: Place,
+        settings: StreamingSettings,
+        button: str,
+        turn: int | None,
+        sealed: Callable[[], object],
+    ) -> None:
         self._outbox = outbox
         self._place = place
         self._settings = settings
         self._button = button
-        self._answer = GrowingAnswer(outbox, place, settings)
+        self._answer = GrowingAnswer(outbox, place, settings, turn, sealed)
         self._drafts: Latest | None = None
 
     async def run(self, latest: Latest) -> None:
@@ -68,6 +77,12 @@ class TelegramTransport:
         frames = Frames(self._outbox, self._answer, latest, pace, Cost.MESSAGE, least=FIRST_CHARACTERS)
         cursor = self._settings.cursor
         await run_edit_window(self._outbox, self._answer, frames, TypingPace(), cursor=cursor, button=self._button)
+
+    def snapshot(self, frame: Frame) -> Content | None:
+        if self._settings.enabled:
+            return self._answer.snapshot(frame)
+        text = "\n\n".join(filter(None, (part.strip() for part in (*frame.texts, frame.text))))
+        return FormattedText(text) if text else None
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         self._answer.commit(frame, mark, keyboard)
@@ -104,15 +119,26 @@ class TelegramScreen:
         self._settings = settings
         self._transports: WeakSet[TelegramTransport] = WeakSet()
 
-    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> TelegramTransport:
-        transport = TelegramTransport(self._outbox, place, _as_wanted(self._settings, mode), button)
+    def open_transport(
+        self,
+        place: Place,
+        *,
+        mode: StreamMode,
+        button: str,
+        turn: int | None = None,
+        sealed: Callable[[], object] = lambda: None,
+    ) -> TelegramTransport:
+        transport = TelegramTransport(self._outbox, place, _as_wanted(self._settings, mode), button, turn, sealed)
         self._transports.add(transport)
         return transport
 
-    def notify(self, place: Place, message: FormattedText) -> None:
-        self._outbox.commit(self._outbox.open_bubble(place), message)
+    def notify(self, place: Place, message: FormattedText, keyboard: Keyboard = ()) -> None:
+        self._outbox.commit(self._outbox.open_bubble(place), message, keyboard=keyboard)
         for transport in list(self._transports):
             transport.take_draft_away(place)
+
+    def resend(self, letter: int) -> None:
+        self._outbox.resend(letter)
 
     def note_message(self, place: Place) -> None:
         self._outbox.note_message(place)
