@@ -113,15 +113,17 @@ def lines_of(played: Played, test: str) -> Iterator[str]:
         yield f"KILL_REPLAY={played.fate} pytest '{test}'  # struck {', then '.join(played.places)}"
     for name, found in faults.items():
         yield from (f"    {name}: {fault}" for fault in found)
+    for chat, messages in played.evidence.messages.items() if faults or REPLAY else ():
+        yield from (f"    {chat}: {each.id} {each.sender}: {shortened(each.text)} {each.buttons}" for each in messages)
     if REPLAY:
         yield f"boundaries passed: {played.passed}"
         yield from played.evidence.output.splitlines()
-        for chat, messages in played.evidence.messages.items():
-            yield from (f"{chat}: {each.id} {each.sender}: {each.text!r} {each.buttons}" for each in messages)
         for chat, changes in played.evidence.changes.items():
-            yield from (
-                f"{chat}: at {each.at:.2f} {each.kind} {each.message_id or ''} {each.text!r}" for each in changes
-            )
+            yield from (f"{chat}: {each.at:.2f} {each.kind} {each.message_id or ''} {each.text!r}" for each in changes)
+
+
+def shortened(text: str) -> str:
+    return repr(text if len(text) <= 160 else f"{text[:40]} … {text[-120:]}")
 
 
 @pytest.mark.case("RR1", "RR2", "RR3", "RR4", "RR6", "RR17", "X1", "X2")
