@@ -23,7 +23,7 @@ from scenes import (
     tokens,
 )
 
-from triolet.app.supervisor import HELP
+from triolet.app.help import HELP
 from triolet.config import StoreSettings, StreamingSettings
 from triolet.core.delivery import SENT_AGAIN
 from triolet.core.lane import Lane

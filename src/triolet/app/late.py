@@ -1,4 +1,4 @@
-"""Messages that have waited for so long that an answer might be a surprise: who wrote them is asked whether they want it.
+"""Messages that have waited so long that an answer might be a surprise: who wrote them is asked whether they want it.
 
 A bot that was away for a night would otherwise wake people up with answers to what is no question any more.
 """

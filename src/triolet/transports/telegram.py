@@ -81,7 +81,7 @@ class TelegramTransport:
     def snapshot(self, frame: Frame) -> Content | None:
         if self._settings.enabled:
             return self._answer.snapshot(frame)
-        text = "\n\n".join(filter(None, (*frame.texts, frame.text)))
+        text = "\n\n".join(filter(None, (part.strip() for part in (*frame.texts, frame.text))))
         return FormattedText(text) if text else None
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
