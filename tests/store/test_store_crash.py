@@ -15,7 +15,10 @@ from triolet.store import open_store, run_inline
 
 WRITER = """
 import os, sys, trio
+from triolet.core.calls import Place
 from triolet.core.conversation import ConversationKey, Message
+from triolet.core.letters import Letter
+from triolet.core.text import FormattedText
 from triolet.store import ThreadExecutor, open_store
 
 async def talk(store, chat):
@@ -24,7 +27,10 @@ async def talk(store, chat):
         await store.receive([{"update_id": update_id}])
         os.write(1, b"received %d\\n" % update_id)
         messages = [Message.of("user", str(update_id)), Message.of("assistant", "x" * 5000)]
-        await store.record(ConversationKey(chat), messages, finished=[update_id])
+        with store.unit() as unit:
+            store.keep(Letter(update_id + 1, Place(ConversationKey(chat), True), content=FormattedText("x" * 5000)))
+            store.record(ConversationKey(chat), messages, finished=[update_id])
+        await unit
         os.write(1, b"recorded %d\\n" % update_id)
 
 async def main():
@@ -62,6 +68,11 @@ async def unfinished(path: Path) -> set[str]:
         return {str(each.update["update_id"]) for each in await store.unfinished()}
 
 
+async def promised(path: Path) -> set[str]:
+    async with open_store(path, executor=run_inline) as store:
+        return {str(letter.number - 1) for letter in await store.letters()}
+
+
 def ids(path: Path) -> set[str]:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -79,4 +90,5 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     stored = trio.run(texts, path)
     assert recorded <= stored
     assert stored.isdisjoint(trio.run(unfinished, path)), "an answer and its finish are one transaction"
+    assert stored == trio.run(promised, path), "an answer and its letter are one, too"
     assert len(stored - recorded) <= 3, "at most one unacknowledged commit for each task"

@@ -12,9 +12,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 import trio
 
-from triolet.core.conversation import ConversationKey
+from triolet.core.conversation import ConversationKey, Message
 from triolet.core.ports import RawUpdate, Store
 from triolet.errors import StoreError
 from triolet.store import open_store, run_inline
@@ -22,6 +23,7 @@ from triolet.store.database import CHECKED_BYTES, _create_private, open_database
 from triolet.store.schema import MIGRATIONS
 
 KEY = ConversationKey(1)
+Log = list[structlog.typing.EventDict]
 NOBODY = 65534
 
 
@@ -308,6 +310,31 @@ async def test_a_full_disk_is_one_line_and_changes_nothing(path: Path) -> None:
         assert await left(store) == [{"update_id": 1}]
         await store.receive([{"update_id": 3}])
         assert await left(store) == [{"update_id": 1}, {"update_id": 3}]
+
+
+@pytest.mark.case("RR15")
+async def test_what_a_full_disk_refuses_is_written_later(path: Path, captured_log: Log, autojump_clock: object) -> None:
+    said = [Message.of("user", "x" * 100_000), Message.of("assistant", "y")]
+    async with open_store(path, executor=run_inline) as store:
+        await store.receive([{"update_id": 1}])
+        store._writer._connection.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(StoreError, match="free some space"):
+            await store.record(KEY, said, finished=[1])
+        store.finish([2])
+        assert "free some space" in store.trouble
+        assert await store.load(KEY) == []
+        store._writer._connection.execute("PRAGMA max_page_count = 100000")
+        await trio.sleep(2.0)
+        assert await store.load(KEY) == said
+        assert await left(store) == []
+    assert [event["event"] for event in captured_log] == ["store.failing", "store.works_again"]
+
+
+async def test_what_was_never_taken_is_counted_at_the_end(path: Path, captured_log: Log) -> None:
+    async with open_store(path, executor=run_inline) as store:
+        store._writer._connection.execute("PRAGMA max_page_count = 1")
+        store.record(KEY, [Message.of("user", "x" * 100_000)])
+    assert [event["event"] for event in captured_log] == ["store.failing", "store.lost"]
 
 
 async def test_a_second_writer_is_waited_for_and_then_named(path: Path) -> None:

@@ -109,7 +109,7 @@ def rows(path: Path, query: str) -> list[Any]:
 # Turns
 
 FULL = turn(3, asked=(question(5, "\ud800"), question(9)), attempt=2, said=SAID, live=RICH, has_effects=True)
-TURNS = [turn(1), turn(2, key=CHAT, live=BOLD), FULL]
+TURNS = [turn(1), turn(2, key=ConversationKey(-100), live=BOLD), FULL]
 
 
 async def test_turns_come_back_as_they_began(reopen: Reopen) -> None:
@@ -296,22 +296,23 @@ async def test_buttons_come_back_oldest_first(reopen: Reopen) -> None:
 async def test_what_is_offered_waits_until_somebody_wants_it(reopen: Reopen, wall_clock: WallClock) -> None:
     async with reopen() as store:
         began = wall_clock.now
-        await store.receive([update(9), update(3)])
+        await store.receive([update(9), update(7), update(3)])
+        store.finish([7])
         wall_clock.now += 60
-        await store.receive([update(5), update(4)])
-        store.offer([3, 5, 4, 404])
+        await store.receive([update(2), update(4)])
+        store.offer([3, 2, 4, 404])
     async with reopen() as store:
         assert await store.unfinished() == [Unfinished(update(9), began)]
-        wanted = [Unfinished(update(3), began, is_wanted=True), Unfinished(update(5), began + 60, is_wanted=True)]
-        assert await store.want([5, 404, 3, 9, 5]) == wanted
+        wanted = [Unfinished(update(3), began, is_wanted=True), Unfinished(update(2), began + 60, is_wanted=True)]
+        assert await store.want([2, 404, 3, 9, 2]) == wanted
         assert await store.want([3]) == [], "once"
     async with reopen() as store:
         assert await store.unfinished() == [Unfinished(update(9), began), *wanted]
         store.finish([3, 4])
         assert await store.want([4]) == [], "finished meanwhile"
-        store.offer([5])
+        store.offer([2])
         assert await store.unfinished() == [Unfinished(update(9), began)]
-        assert await store.receive([update(5)]) == []
+        assert await store.receive([update(2)]) == []
 
 
 # Many at once
@@ -352,15 +353,22 @@ async def test_what_was_given_may_change_afterwards(store: Store) -> None:
     store.keep_button(button("a", place=where))
     store.begin(turn(2, asked=(asked,)))
     store.checkpoint(2, said=said, live=None, update_ids=ids)
+    await store.receive([update(5), update(6)])
     store.record(CHAT, said, finished=ids)
+    wanted = [6]
+    store.finish(finished := list[int]())
+    store.offer(wanted)
     where.key, where.asked = ConversationKey(-100), None
     said.append(ANSWER)
     ids.append(6)
+    finished.append(6)
+    wanted.clear()
     assert plain((await store.letters())[0].place) == plain(place())
     assert plain((await store.buttons())[0].place) == plain(place())
     [found] = await store.open_turns()
     assert plain(found) == plain(turn(2, said=(HELLO,), update_ids=(5,)))
     assert await store.load(CHAT) == [HELLO]
+    assert [each.update for each in await store.want([5, 6])] == [update(6)]
 
 
 # A group that becomes a supergroup
@@ -397,7 +405,7 @@ async def test_a_chat_moves_with_all_that_it_has(store: Store) -> None:
 # What is forgotten
 
 
-async def test_letters_are_forgotten_in_their_time(reopen: Reopen, wall_clock: WallClock) -> None:
+async def test_letters_are_forgotten_in_their_time(reopen: Reopen, wall_clock: WallClock, path: Path) -> None:
     async with reopen() as store:
         store.begin(turn(99))
         for number, state in enumerate(STATES, start=1):
@@ -417,6 +425,7 @@ async def test_letters_are_forgotten_in_their_time(reopen: Reopen, wall_clock: W
     assert await numbers() == [1, 2, 3, 4, 5, 6, 7]
     wall_clock.now += 0.2 * DAY
     assert await numbers() == [1, 2, 4, 5, 6, 7]
+    assert rows(path, "SELECT number FROM outbox ORDER BY number") == [(number,) for number in (1, 2, 4, 5, 6, 7)]
     wall_clock.now += 12 * DAY
     assert await numbers() == [1, 2, 4, 5, 6, 7]
     wall_clock.now += DAY

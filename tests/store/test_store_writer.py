@@ -83,7 +83,7 @@ async def open_writer(disk: Disk, executor: Executor = run_inline) -> AsyncItera
             yield writer
             nursery.cancel_scope.cancel()
     finally:
-        writer.close()
+        writer.tell_lost()
 
 
 @attrs.define(eq=False)
@@ -296,6 +296,43 @@ async def test_a_locked_database_is_asked_for_once(tmp_path: Path, autojump_cloc
     disk.connection.close()
 
 
+async def test_only_what_is_written_shows_that_the_disk_works_again(disk: Disk, captured_log: Log) -> None:
+    async with open_writer(disk) as writer:
+        disk.refuse()
+        with pytest.raises(StoreError):
+            await writer.run(add(1), writes=True)
+        await writer.run(read, writes=False)
+        disk.relent()
+        with pytest.raises(sqlite3.IntegrityError):
+            await writer.run(add(None), writes=True)
+        await writer.run(read, writes=False)
+        assert told(captured_log) == ["store.failing"]
+        await writer.run(add(2), writes=True)
+        assert told(captured_log) == ["store.failing", "store.works_again"]
+
+
+async def test_what_a_run_gives_is_of_the_attempt_that_counts(disk: Disk) -> None:
+    attempts = list[int]()
+
+    def attempt(connection: sqlite3.Connection) -> int:
+        attempts.append(len(attempts) + 1)
+        return attempts[-1]
+
+    gate = Gate()
+    async with open_writer(disk, gate) as writer, trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            assert await writer.run(attempt, writes=True) == 2
+
+        writer.post(add(1))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(run)
+        await trio.testing.wait_all_tasks_blocked()
+        writer.post(add(None))
+        gate.opened.set()
+    assert attempts == [1, 2]
+
+
 # Units
 
 
@@ -407,6 +444,22 @@ async def test_what_is_being_written_is_not_replaced(disk: Disk) -> None:
         assert disk.words == ["first", "second"]
 
 
+async def test_what_is_refused_is_replaced_by_what_came_meanwhile(disk: Disk) -> None:
+    gate = Gate()
+    disk.refuse()
+    async with open_writer(disk, gate) as writer:
+        first = writer.post(add("first"), key="a")
+        await trio.testing.wait_all_tasks_blocked()
+        second = writer.post(add("second"), key="a")
+        gate.opened.set()
+        assert await refused(first) is await refused(second) is True
+        assert len(writer._queue) == 1
+        disk.relent()
+        await writer.post(add("last"))
+        assert await refused(first) is await refused(second) is False
+    assert disk.words == ["second", "last"]
+
+
 async def test_a_failing_disk_holds_one_of_each_key(disk: Disk, autojump_clock: object) -> None:
     disk.refuse()
     async with open_writer(disk) as writer:
@@ -465,16 +518,18 @@ async def test_what_is_queued_at_the_end_is_written(disk: Disk, executor: Execut
 async def test_who_commits_behind_a_cancel_is_served(disk: Disk) -> None:
     """The writer's task is cancelled with all others, and some of them have last words."""
     with trio.CancelScope() as scope:
-        async with open_writer(disk) as writer:
+        async with open_writer(disk, Gate()) as writer:
+            waited = writer.post(add("first"))
+            await trio.testing.wait_all_tasks_blocked()
             scope.cancel()
             try:
                 await trio.sleep_forever()
             finally:
                 with trio.CancelScope(shield=True), trio.fail_after(1):
-                    await trio.testing.wait_all_tasks_blocked()
+                    await waited  # since before the cancel
                     await writer.post(add("last words"))
-                    assert await writer.run(read, writes=False) == ["last words"]
-    assert disk.words == ["last words"]
+                    assert await writer.run(read, writes=False) == ["first", "last words"]
+    assert disk.words == ["first", "last words"]
 
 
 async def test_what_the_disk_refuses_at_the_end_is_counted(disk: Disk, captured_log: Log) -> None:

@@ -164,7 +164,7 @@ class Journal(Protocol):
         ...
 
     async def letters(self) -> list[Letter]:
-        """By number: all but those that are sent with nothing left to do, and belong to no open turn."""
+        """By number: all but those that are sent, do not grow, and belong to no open turn."""
         ...
 
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:

@@ -66,7 +66,7 @@ async def open_store(
                 raise group.exceptions[0] from group.exceptions[0].__cause__
             raise
         finally:
-            writer.close()
+            writer.tell_lost()
 
 
 @attrs.frozen(eq=False)

@@ -134,7 +134,7 @@ class Writer:
     def _enqueue(self, job: _Job) -> _Job:
         self._append(job)
         if self._is_over:
-            self.flush()
+            self._flush()
         else:
             self._wake.set()
         return job
@@ -162,7 +162,7 @@ class Writer:
                 await self._write_queued()
         finally:
             self._is_over = True
-            self.flush()
+            self._flush()
 
     async def _wait_for_work(self) -> None:
         # What is in the queue now has been refused.
@@ -180,14 +180,13 @@ class Writer:
         finally:
             self._settle(jobs, errors)
 
-    def flush(self) -> None:
-        """Write what is queued here and now; the writer's task must be over."""
+    def _flush(self) -> None:
+        """Write what is queued here and now."""
         jobs, self._queue = self._queue, []
         self._settle(jobs, self._write(jobs))
 
-    def close(self) -> None:
-        """Write what is queued, and say what the disk does not take; the writer's task must be over."""
-        self.flush()
+    def tell_lost(self) -> None:
+        """Tell the operator how much the disk has not taken; the writer's task must be over."""
         if self._queue:
             log.error("store.lost", writes=len(self._queue), problem=self.trouble)
 
@@ -247,6 +246,6 @@ class Writer:
                     work(self._connection)
         except (StoreError, sqlite3.Error) as error:
             return error
-        except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:  # of a wrong value
-            return error
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            return error  # a mistake of ours, of a kind that a wrong value may come to
         return None
