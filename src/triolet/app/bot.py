@@ -44,7 +44,7 @@ from triolet.transports.telegram import TelegramScreen
 
 log = structlog.get_logger()
 
-DRAIN_SECONDS = 2.5
+DRAIN_SECONDS = 2.0
 """How long a shutdown waits, when the answers have had their grace, for messages on their way; the rest of them go out
 with the next start."""
 

@@ -46,11 +46,8 @@ SEARCH_AFTER = 2.0
 SENDING_AGAIN = italic("↻ Telegram did not confirm a message. Here it comes again…")
 
 BELOW = italic("⤵ the answer is below")
-
 SENT_AGAIN = "↻ sent again: Telegram did not confirm the first copy"
-
 UNCONFIRMED = "Telegram did not confirm it"
-
 NOT_CONFIRMED = italic("↻ Telegram did not confirm a message that belongs here. Is it missing?")
 
 Uncertain: TypeAlias = Literal["ask", "resend", "skip"]
