@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that ``--help`` and mistakes a
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -15,7 +16,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from triolet import __version__
-from triolet.errors import ConfigError, ExitCode, StartError
+from triolet.errors import ConfigError, ExitCode, StartError, StoreError
 
 if TYPE_CHECKING:
     from triolet.config import Settings
@@ -162,10 +163,83 @@ def emulator(
         raise ConfigError(f"cannot listen on port {port}: {error.strerror}") from None
 
 
+@app.command
+def doctor(
+    config: Config = None,
+    *,
+    offline: Annotated[bool, Parameter(negative="", help="Without a call to Telegram.")] = False,
+) -> ExitCode:
+    """Tell how configuration, database, model and Telegram are, a line each; !! marks what is wrong."""
+    from triolet.app.doctor import Finding, examine  # noqa: PLC0415  # see above
+    from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
+
+    findings: list[Finding] = []
+
+    async def look() -> None:
+        findings.extend(await examine(config, os.environ, executor=ThreadExecutor(), offline=offline))
+
+    _run_trio(look)
+    _tell(*map(str, findings))
+    return ExitCode.SYSTEM if any(finding.mark == "!!" for finding in findings) else ExitCode.DONE
+
+
+db = cyclopts.App(name="db", help="Check the database, copy it, put a copy back.")
+app.command(db)
+
+
+@db.command(name="check")
+def check_database(config: Config = None) -> None:
+    """Look for damages; a bot may run meanwhile."""
+    from triolet.store.inspection import check  # noqa: PLC0415  # see above
+
+    path = _database_path(config)
+    problems = check(path)
+    if len(problems) > 1:
+        _tell(*problems)
+    if problems:
+        raise StoreError(f"{path}: {problems[0] if len(problems) == 1 else f'{len(problems)} problems'}")
+    _tell(f"{path} is sound.")
+
+
+@db.command
+def backup(
+    file: Annotated[Path, Parameter(help="The copy; a file that is there already is kept.")],
+    *,
+    config: Config = None,
+    overwrite: Annotated[bool, Parameter(negative="", help="Take the place of a file that is there.")] = False,
+) -> None:
+    """Copy the database as it is at this moment; a bot may run meanwhile."""
+    from triolet.store.copies import back_up  # noqa: PLC0415  # see above
+
+    path = _database_path(config)
+    size = back_up(path, file, overwrite=overwrite)
+    _tell(f"{path} is copied to {file}, {size / 1e6:.1f} MB.")
+
+
+@db.command
+def restore(
+    file: Annotated[Path, Parameter(help="A copy, of this Triolet or an older one.")],
+    *,
+    config: Config = None,
+) -> None:
+    """Put a copy in the place of the database, whose files are moved aside; the bot has to be stopped."""
+    from triolet.store import copies  # noqa: PLC0415  # see above
+
+    path = _database_path(config)
+    done = copies.restore(path, file)
+    aside = f"; what was there is {done.aside.name} now" if done.aside else ""
+    _tell(
+        f"{path} is restored from {file}{aside}.",
+        f"Out of date, so dropped: waiting messages {done.updates}, unfinished answers {done.turns}, "
+        f"undelivered letters {done.letters}.",
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the process's exit code."""
     try:
-        app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, result_action="return_value")
+        given = sys.argv[1:] if arguments is None else arguments
+        result = app(given, exit_on_error=False, result_action="return_value")
     except cyclopts.CycloptsError:
         return ExitCode.USAGE  # cyclopts has said what is wrong
     except ConfigError as error:
@@ -177,12 +251,18 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what it holds back cannot be written either
         return ExitCode.DONE if isinstance(error, BrokenPipeError) else _complain(error, ExitCode.SYSTEM)
-    return ExitCode.DONE
+    return result if isinstance(result, ExitCode) else ExitCode.DONE
 
 
 def _complain(error: Exception, code: ExitCode) -> ExitCode:
     print(f"triolet: {error}", file=sys.stderr)
     return code
+
+
+def _tell(*lines: str) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # names of files, and what people wrote
+    print("\n".join(lines), flush=True)
 
 
 def _run_trio(function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
@@ -210,6 +290,14 @@ def _load(config: Path | None, overrides: dict[str, object]) -> Settings:
     from triolet.config import load  # noqa: PLC0415  # see above
 
     return load(config, environ=os.environ, overrides=overrides)
+
+
+def _database_path(config: Path | None) -> Path:
+    """Where the database is; neither token nor key has to be there for that."""
+    path = _load(config, {"telegram.token": "0:none", "model.provider": "scripted"}).store.path
+    if str(path) == ":memory:":
+        raise StoreError("[store] path is :memory:, so there is no file")
+    return path
 
 
 def _model_overrides(provider: str | None, model: str | None, base_url: str | None) -> dict[str, object]:

@@ -38,6 +38,16 @@ async def fail(how: str) -> str:
     raise RuntimeError("SECRET")
 
 
+class Slate:
+    """Where it is written down which tools run."""
+
+    async def begin(self, call: ToolCallPart, *, has_effects: bool) -> bool:
+        return True
+
+    def end(self, call_id: str, *, failed: bool) -> None:
+        """Nobody reads it."""
+
+
 def results(request: ModelRequest) -> list[str]:
     return [part.content for part in request.messages[-1].parts if isinstance(part, ToolResultPart)]
 
@@ -54,7 +64,8 @@ async def test_what_happens_is_told_in_its_order() -> None:
 
     script = rounds(Say.text("Hm."), Say.tool_call("add", '{"a": 1, "b": 2}', call_id="x"), calls(), Say.text("3."))
     model = Model([(ScriptedProvider(script), ModelSettings(provider="scripted", name="m"))])
-    await Agent(model, Bench([add]), ToolLimits(), max_rounds=3).answer([Message.of("user", "?")], hear, refuse, list)
+    agent = Agent(model, Bench([add]), ToolLimits(), max_rounds=3)
+    await agent.answer([Message.of("user", "?")], hear, refuse, list, Slate())
     kinds = [type(event).__name__ for event in heard]
     first = ["RoundStarted", "TextDelta", "ToolCallDelta", "Finished", "RoundEnded", "ToolStarted", "ToolEnded"]
     assert kinds == [*first, "RoundStarted", "TextDelta", "Finished"]

@@ -14,6 +14,7 @@ from triolet.config import StreamingSettings
 from triolet.core.buttons import Button as Meaning
 from triolet.core.buttons import Buttons
 from triolet.core.conversation import ConversationKey, ToolCallPart
+from triolet.core.ending import GOES_ON
 from triolet.core.events import ApprovalAsked, ApprovalEnded, TurnEvent
 from triolet.emulator import Button, Fault, Reset
 from triolet.providers.scripted import End, Pause, Say, Step
@@ -240,7 +241,7 @@ async def test_shutdown_disables_the_question(autojump_clock: object) -> None:
         scene.shutdown.set()
         await rest(20)
         assert stage.prompts() == []
-        assert scene.bot_messages()[-1] == "⏸ interrupted: the bot is restarting"
+        assert scene.bot_messages()[-1] == f"⏸ interrupted: the bot is restarting · {GOES_ON}"
 
 
 async def test_tool_without_effects_does_not_ask(autojump_clock: object) -> None:
@@ -370,7 +371,7 @@ async def test_button_of_a_question_works_under_its_own_message(autojump_clock: 
         assert booth.buttons.redeem(asked.allow, chat_id=ADA, message_id=8, user_id=ADA) == "unknown"
         found = booth.buttons.redeem(asked.allow, chat_id=ADA, message_id=7, user_id=ADA)
         assert isinstance(found, Meaning)
-        found.press()
+        assert found.press(4) == [4]
     assert booth.answers == {"a": True}
 
 

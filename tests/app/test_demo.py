@@ -32,7 +32,7 @@ def test_whoever_serves_serves_the_bot_over_its_own_network(path: Path) -> None:
         and any(isinstance(n, ast.Name) and n.id == "serve_bot" for n in [node.func, *node.args])
     ]
     assert len(calls) == 1
-    allowed = {"executor", "shutdown", "task_status", "tools", "observers"}
+    allowed = {"executor", "shutdown", "hurry", "task_status", "tools", "observers"}
     allowed |= {"connect"} if path.name in IN_MEMORY else set()
     assert {keyword.arg for keyword in calls[0].keywords} <= allowed
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}
@@ -48,7 +48,7 @@ def test_demo_changes_nothing_but_where_and_who() -> None:
     differs = {
         field.name for field in attrs.fields(Settings) if getattr(given, field.name) != getattr(changed, field.name)
     }
-    assert differs == {"telegram", "access", "store"}
+    assert differs == {"telegram", "access", "shutdown", "store"}
 
 
 @pytest.mark.parametrize("text", ["", " \n", "x" * 4097, "half \ud83d"])

@@ -240,7 +240,7 @@ def left(user_id: int, *texts: str) -> list[dict[str, Any]]:
 
 async def unfinished(settings: Settings) -> list[int]:
     async with open_store(settings.store.path, executor=run_inline) as store:
-        return [update["update_id"] for update in await store.unfinished()]
+        return [left.update["update_id"] for left in await store.unfinished()]
 
 
 @pytest.mark.parametrize("user_id", [ADA, STRANGER])

@@ -9,7 +9,7 @@ import pytest
 import trio
 from scenes import ADA, CURSOR, GROUP, Scene, calls, open_scene, rest, rounds, said, scene_settings, slow_tool, tokens
 
-from triolet.app.conversation import CONTINUE
+from triolet.app.book import CONTINUE
 from triolet.app.model import CONTINUATION_PAUSE, CONTINUATIONS, GO_ON
 from triolet.config import FallbackSettings, StreamingSettings
 from triolet.core.breaker import MAX_FAILURES, REST

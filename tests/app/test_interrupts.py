@@ -208,7 +208,7 @@ async def test_what_comes_between(autojump_clock: object, tmp_path: Path, how: s
     act, now = ACTS[how], MOMENTS[moment]
     streaming, growing = SCREENS[screen]
     settings = attrs.evolve(
-        scene_settings(streaming=attrs.evolve(streaming, busy=act.busy)),
+        scene_settings(streaming=attrs.evolve(streaming, busy=act.busy), resume="off", grace=0.0),
         store=StoreSettings(path=tmp_path / "triolet.db"),
     )
     ran: list[str] = []

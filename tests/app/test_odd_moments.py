@@ -23,7 +23,7 @@ from scenes import (
     tokens,
 )
 
-from triolet.app.supervisor import HELP
+from triolet.app.help import HELP
 from triolet.config import StoreSettings, StreamingSettings
 from triolet.core.delivery import SENT_AGAIN
 from triolet.core.lane import Lane
@@ -71,7 +71,8 @@ async def test_search_of_one_topic_takes_no_message_of_another(autojump_clock: o
 
 @pytest.mark.case("F4", "X2")
 async def test_search_takes_no_message_of_an_earlier_run(autojump_clock: object, tmp_path: Path) -> None:
-    settings = attrs.evolve(scene_settings(), store=StoreSettings(path=tmp_path / "triolet.db"))
+    settings = scene_settings(uncertain="resend", resume="off", grace=0.0)
+    settings = attrs.evolve(settings, store=StoreSettings(path=tmp_path / "triolet.db"))
     telegram = open_telegram(Limits())
     async with open_scene(script=echo, settings=settings, telegram=telegram) as scene:
         scene.server.say(ADA, "one")

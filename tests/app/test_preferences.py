@@ -18,13 +18,13 @@ from triolet.app.bench import open_agent, open_bench
 from triolet.app.conversation import Services
 from triolet.app.preferences import Switch, Switches, load_preference
 from triolet.app.supervisor import Supervisor
-from triolet.core.calls import Place
+from triolet.core.calls import Keyboard, Place
 from triolet.core.commands import Access, StreamMode
 from triolet.core.conversation import ConversationKey
 from triolet.core.ports import Executor
 from triolet.core.text import FormattedText
 from triolet.core.updates import BotIdentity
-from triolet.providers.scripted import Say, ScriptedProvider, constant
+from triolet.providers.scripted import Pause, Say, ScriptedProvider, constant
 from triolet.store import open_store, run_inline
 from triolet.store.sqlite import SqliteStore
 from triolet.transports import Transport
@@ -40,10 +40,20 @@ class Screen:
     def __init__(self) -> None:
         self.shown: list[str] = []
 
-    def notify(self, place: Place, message: FormattedText) -> None:
+    def notify(self, place: Place, message: FormattedText, keyboard: Keyboard = ()) -> None:
         self.shown.append(message.text)
 
-    def open_transport(self, place: Place, *, mode: StreamMode, button: str) -> Transport:
+    def resend(self, letter: int) -> None: ...
+
+    def open_transport(
+        self,
+        place: Place,
+        *,
+        mode: StreamMode,
+        button: str,
+        turn: int | None = None,
+        sealed: Callable[[], object] = lambda: None,
+    ) -> Transport:
         self.shown.append(f"an answer as {mode}")
         return ConsoleScreen(Terminal(0, io.StringIO())).open_transport(place, mode=mode, button=button)
 
@@ -117,7 +127,7 @@ def message(number: int, text: str) -> dict[str, Any]:
 async def open_supervisor(executor: Executor, screen: Screen) -> AsyncIterator[Supervisor]:
     settings = scene_settings()
     async with open_store(":memory:", executor=executor) as store, trio.open_nursery() as nursery:
-        agent = open_agent(settings, [ScriptedProvider(constant(Say.text("Yes.")))], open_bench(settings))
+        agent = open_agent(settings, [ScriptedProvider(constant(Pause(5.0), Say.text("Yes.")))], open_bench(settings))
         services = Services(agent, store, screen, turns=trio.CapacityLimiter(1), queue_limit=5)
         yield Supervisor(nursery, services, Access({ADA}, "all"), BotIdentity(7, "bot"))
 
@@ -147,25 +157,28 @@ class Held:
 
 
 async def test_switch_counts_for_what_is_asked_before_it_is_kept(autojump_clock: object) -> None:
+    """The conversation has read the chat's wishes already, and the disk takes nothing more for now."""
     held, gate, screen = Held(), trio.Event(), Screen()
     async with open_supervisor(held, screen) as supervisor:
-        held.gate = gate
-        supervisor.dispatch(message(1, "/stream off"))
+        supervisor.dispatch(message(1, "Hello"))
         await trio.sleep(1.0)
-        supervisor.dispatch(message(2, "Hello"))
+        held.gate = gate
+        supervisor.dispatch(message(2, "/stream off"))
+        supervisor.dispatch(message(3, "And now?"))
         await trio.sleep(10.0)
-        assert screen.shown == ["an answer as off"]
+        assert screen.shown == ["an answer as auto", "an answer as off"]
         gate.set()
 
 
 async def test_status_tells_of_a_switch_before_it_is_kept(autojump_clock: object) -> None:
+    """It is read before the second switch gets to the disk, since the first one takes so long."""
     held, gate, screen = Held(), trio.Event(), Screen()
     async with open_supervisor(held, screen) as supervisor:
         held.gate = gate
-        supervisor.dispatch(message(1, "/reasoning on"))
-        await trio.sleep(1.0)
-        supervisor.dispatch(message(2, "/status"))
-        await trio.sleep(1.0)
-        [told] = screen.shown
-        assert "/reasoning on" in told
+        for number, text in enumerate(("/reasoning on", "/stream off", "/status"), start=1):
+            supervisor.dispatch(message(number, text))
+            await trio.sleep(1.0)
+        assert screen.shown == []
         gate.set()
+    [told] = [text for text in screen.shown if "Model:" in text]
+    assert "/stream off · /reasoning on" in told

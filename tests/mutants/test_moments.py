@@ -16,7 +16,7 @@ from triolet.app.agent import Agent
 from triolet.app.bench import Bench
 from triolet.app.bot import DRAIN_SECONDS
 from triolet.app.model import Model
-from triolet.config import LimitSettings, ModelSettings, Secret, StreamingSettings
+from triolet.config import LimitSettings, ModelSettings, Secret, ShutdownSettings, StreamingSettings
 from triolet.core.buttons import Button
 from triolet.core.conversation import Message, ToolCallPart
 from triolet.core.events import Steered, TurnBatch, TurnEvent
@@ -26,6 +26,7 @@ from triolet.providers.scripted import Hang, Say, ScriptedProvider
 from triolet.store import SqliteStore, open_store, run_inline
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.poller import dispatch_all, poll_updates
+from triolet.testing import Trial, sweep
 from triolet.tools import ToolLimits
 
 EDIT = StreamingSettings(transport="edit")
@@ -55,6 +56,16 @@ def button_count() -> int:
     return sum(isinstance(each, Button) for each in gc.get_objects())
 
 
+class Unwritten:
+    """A record that nobody keeps."""
+
+    async def begin(self, call: ToolCallPart, *, has_effects: bool) -> bool:
+        return True
+
+    def end(self, call_id: str, *, failed: bool) -> None:
+        pass
+
+
 async def test_what_steers_is_told_of_although_a_stop_comes_in_that_instant() -> None:
     """From here on nobody else has it."""
     heard: list[TurnEvent] = []
@@ -74,7 +85,7 @@ async def test_what_steers_is_told_of_although_a_stop_comes_in_that_instant() ->
     model = Model([(ScriptedProvider(rounds(calls("look"))), ModelSettings(provider="scripted", name="m"))])
     agent = Agent(model, Bench([slow_tool("look", 0.0)]), ToolLimits(), max_rounds=3)
     with scope:
-        await agent.answer([Message.of("user", "?")], hear, refuse, steer)
+        await agent.answer([Message.of("user", "?")], hear, refuse, steer, Unwritten())
     assert Steered((aside,)) in heard
 
 
@@ -91,21 +102,31 @@ async def open_poller(telegram: EmulatedTelegram) -> AsyncIterator[tuple[BotApi,
         yield api, store
 
 
-async def test_update_of_a_poll_that_was_cancelled_is_not_carried_out(autojump_clock: object) -> None:
-    """It is in the inbox, where the next start finds it."""
-    done: list[RawUpdate] = []
+def test_update_of_a_poll_that_was_cancelled_is_carried_out_or_waits_and_never_both() -> None:
+    """What was carried out is finished in the same instant; all else is in the inbox, or still with Telegram."""
 
-    def dispatch(update: RawUpdate) -> list[int]:
-        done.append(update)
-        return [update["update_id"]]
+    async def scenario(trial: Trial) -> None:
+        done: list[int] = []
 
-    async with open_poller(open_telegram(Limits())) as (_, store):
-        [update] = await store.receive([{"update_id": 1}])
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            await dispatch_all([update], store, dispatch)
-        assert done == []
-        assert await store.unfinished() == [update]
+        def dispatch(update: RawUpdate) -> list[int]:
+            done.append(update["update_id"])
+            return [update["update_id"]]
+
+        telegram = open_telegram(Limits())
+        for text in ("one", "two"):
+            telegram.user_sends(ADA, text, now=0.0)
+        async with open_poller(telegram) as (api, store):
+            with trial.cancels(), trio.move_on_after(1.0):
+                await poll_updates(api, store, dispatch)
+            waiting = [each.update["update_id"] for each in await store.unfinished()]
+            assert sorted([*done, *waiting]) in ([], [1000, 1001])
+            assert done or waiting or len(telegram.updates.pending) == 2
+            dispatch_all([each.update for each in await store.unfinished()], store, dispatch)
+            with trio.move_on_after(1.0):
+                await poll_updates(api, store, dispatch)
+            assert done == [1000, 1001]
+
+    sweep(scenario)
 
 
 @pytest.mark.parametrize("action", [ServerError(500), Flood(600)], ids=["outage", "flood"])
@@ -120,10 +141,12 @@ async def test_poll_that_waits_for_better_times_is_cancelled_at_once(
         assert trio.current_time() == 100.5
 
 
-async def test_shutdown_waits_so_long_and_no_longer(autojump_clock: object) -> None:
-    async with open_scene(*tokens(3)) as scene:
+@pytest.mark.parametrize("grace", [0.0, 7.0])
+async def test_shutdown_waits_so_long_and_no_longer(autojump_clock: object, grace: float) -> None:
+    settings = attrs.evolve(scene_settings(), shutdown=ShutdownSettings(grace=grace))
+    async with open_scene(*tokens(3), settings=settings) as scene:
         scene.telegram.add_fault(Fault(method="sendMessage", times=None, action=Flood(3600)))
         scene.server.say(ADA, "Hello")
         await trio.sleep(10.0)
         began = trio.current_time()
-    assert DRAIN_SECONDS <= trio.current_time() - began < DRAIN_SECONDS + 1.0
+    assert grace + DRAIN_SECONDS <= trio.current_time() - began < grace + DRAIN_SECONDS + 1.0

@@ -6,9 +6,11 @@ are in flight. Times in a scene begin at 0.
 
 from __future__ import annotations
 
+import copy
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -20,11 +22,14 @@ import trio
 from triolet.app.bot import serve_bot
 from triolet.config import (
     AccessSettings,
+    DeliverySettings,
     GroupSettings,
     LimitSettings,
     ModelSettings,
+    RestartSettings,
     Secret,
     Settings,
+    ShutdownSettings,
     StoreSettings,
     StreamingSettings,
     TelegramSettings,
@@ -122,6 +127,9 @@ def scene_settings(
     respond: Any = "mention",
     allow: tuple[int, ...] = (ADA, BOB),
     tools: ToolSettings | None = None,
+    uncertain: Any = "ask",
+    resume: Any = "auto",
+    grace: float = 20.0,
     **model: Any,
 ) -> Settings:
     return Settings(
@@ -131,6 +139,9 @@ def scene_settings(
         model=ModelSettings(provider="scripted", **model),
         streaming=streaming or StreamingSettings(),
         tools=tools or ToolSettings(),
+        delivery=DeliverySettings(uncertain),
+        restart=RestartSettings(resume),
+        shutdown=ShutdownSettings(grace),
         limits=LimitSettings(),
         store=StoreSettings(path=Path(":memory:")),
     )
@@ -226,3 +237,15 @@ async def open_scene(
 async def rest(seconds: float) -> None:
     """Let virtual time pass, for things that must not happen."""
     await trio.sleep(seconds)
+
+
+def crashed(scene: Scene, settings: Settings) -> tuple[EmulatedTelegram, Settings]:
+    """The world as it would be if the bot were killed now: a Telegram, and settings with the file as it is on disk.
+
+    The scene goes on and changes nothing of it. What the bot has sent and Telegram has not carried out is gone.
+    """
+    number = len(list(settings.store.path.parent.glob("crash*.db")))
+    path = settings.store.path.with_name(f"crash{number}.db")
+    with closing(sqlite3.connect(settings.store.path)) as now, closing(sqlite3.connect(path)) as then:
+        now.backup(then)
+    return copy.deepcopy(scene.telegram), attrs.evolve(settings, store=StoreSettings(path=path))

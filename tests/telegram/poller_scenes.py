@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import attrs
@@ -11,12 +11,13 @@ import trio
 import trio.testing
 
 from triolet.config import Secret
-from triolet.core.ports import RawUpdate
+from triolet.core.ports import Posted, RawUpdate, Unfinished
 from triolet.emulator import (
     EmulatedTelegram,
     TelegramServer,
     open_telegram_server,
 )
+from triolet.errors import StoreError
 from triolet.store import SqliteStore, open_store, run_inline
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.poller import poll_updates
@@ -44,6 +45,10 @@ class Post:
     @property
     def ids(self) -> list[int]:
         return [number for _, number in self.seen]
+
+    async def waiting(self) -> list[int]:
+        """The ids of what nobody has finished."""
+        return [each.update["update_id"] for each in await self.store.unfinished()]
 
     async def poll(self, seconds: float) -> None:
         """Poll for so long."""
@@ -75,7 +80,7 @@ def polls(server: TelegramServer) -> list[tuple[float, int | None]]:
 
 @attrs.define(eq=False)
 class SlowInbox:
-    """The store, ten seconds late: what happens meanwhile is what it would be on a slow disk."""
+    """The store, ten seconds late: what happens meanwhile is what it would be on a slow disk, or on a full one."""
 
     store: SqliteStore
     fails: bool = False
@@ -83,11 +88,20 @@ class SlowInbox:
     async def receive(self, updates: Sequence[RawUpdate]) -> list[RawUpdate]:
         await trio.sleep(10)
         if self.fails:
-            raise OSError("disk full")
+            raise StoreError("disk full")
         return await self.store.receive(updates)
 
-    async def unfinished(self) -> list[RawUpdate]:
+    async def unfinished(self) -> list[Unfinished]:
         return await self.store.unfinished()
 
-    async def finish(self, update_ids: Sequence[int]) -> None:
-        await self.store.finish(update_ids)
+    def unit(self) -> AbstractContextManager[Posted]:
+        return self.store.unit()
+
+    def finish(self, update_ids: Sequence[int]) -> Posted:
+        return self.store.finish(update_ids)
+
+    def offer(self, update_ids: Sequence[int]) -> Posted:
+        return self.store.offer(update_ids)
+
+    async def want(self, update_ids: Sequence[int]) -> list[Unfinished]:
+        return await self.store.want(update_ids)

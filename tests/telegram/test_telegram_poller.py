@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import trio
 import trio.testing
 from poller_scenes import ADA, FIRST, Clock, SlowInbox, open_emulated, polls
 
+from triolet.core.conversation import ConversationKey, Message
+from triolet.core.ports import RawUpdate
 from triolet.core.updates import ALLOWED_UPDATES
 from triolet.emulator import (
     Delay,
@@ -20,7 +23,8 @@ from triolet.emulator import (
     ServerError,
 )
 from triolet.errors import Conflict, Unauthorized
-from triolet.telegram.poller import poll_updates
+from triolet.store import open_store, run_inline
+from triolet.telegram.poller import QUIET_SECONDS, dispatch_all, poll_updates
 
 # What was sent is kept, then confirmed
 
@@ -35,7 +39,7 @@ async def test_updates_come_in_order_and_are_confirmed_by_the_next_poll(autojump
         await trio.sleep(1)
         assert post.seen == [(0.0, FIRST), (0.0, FIRST + 1), (0.0, FIRST + 2), (5.0, FIRST + 3)]
         assert polls(server) == [(0.0, None), (0.0, FIRST + 3), (5.0, FIRST + 4)]
-        assert (server.telegram.updates.pending, await post.store.unfinished()) == ([], [])
+        assert (server.telegram.updates.pending, await post.waiting()) == ([], [])
         call = server.telegram.calls("getUpdates")[0]
         assert call.params == {"timeout": 50, "allowed_updates": list(ALLOWED_UPDATES)}
 
@@ -59,12 +63,28 @@ async def test_nothing_is_confirmed_or_dispatched_before_it_is_kept(autojump_clo
         nursery.cancel_scope.cancel()
 
 
-async def test_what_could_not_be_kept_is_not_confirmed(autojump_clock: Clock) -> None:
-    async with open_emulated() as (server, post):
+async def test_what_could_not_be_kept_is_neither_confirmed_nor_dispatched_and_comes_again(
+    autojump_clock: Clock,
+) -> None:
+    """Ever more patiently; as soon as the disk takes it, all is as if nothing had been."""
+    heeded: list[int] = []
+    async with open_emulated() as (server, post), trio.open_nursery() as nursery:
+        full = SlowInbox(post.store, fails=True)
         server.say(ADA, "Hello")
-        with pytest.raises(OSError, match="disk full"):
-            await poll_updates(post.api, SlowInbox(post.store, fails=True), post.dispatch)
+        heed = lambda update: heeded.append(update["update_id"])  # noqa: E731
+        nursery.start_soon(partial(poll_updates, post.api, full, post.dispatch, heed=heed))
+        await trio.sleep(60)
+        assert polls(server) == [(0.0, None), (11.0, None), (23.0, None), (37.0, None), (55.0, None)]
         assert (len(server.telegram.updates.pending), post.seen) == (1, [])
+        assert heeded == [FIRST] * 5, "what waits for no disk, and does no harm twice"
+        full.fails = False
+        await trio.sleep(10)
+        assert (post.seen, polls(server)[-1]) == ([(65.0, FIRST)], (65.0, FIRST + 1))
+        full.fails = True
+        server.say(ADA, "And now?")
+        await trio.sleep(12)
+        assert [at for at, _ in polls(server)][-2:] == [65.0, 81.0], "patience begins anew"
+        nursery.cancel_scope.cancel()
 
 
 async def test_what_is_not_finished_stays_in_the_inbox(autojump_clock: Clock) -> None:
@@ -74,18 +94,60 @@ async def test_what_is_not_finished_stays_in_the_inbox(autojump_clock: Clock) ->
             server.say(ADA, f"message {number}")
         await post.poll(1)
         assert post.ids == [FIRST, FIRST + 1, FIRST + 2, FIRST + 3]
-        assert [update["update_id"] for update in await post.store.unfinished()] == [FIRST, FIRST + 2]
+        assert await post.waiting() == [FIRST, FIRST + 2]
 
 
-async def test_what_was_confirmed_in_vain_is_not_dispatched_again(autojump_clock: Clock) -> None:
-    """After a restart, and after an answer that was lost on its way: the inbox knows them."""
-    async with open_emulated() as (server, post):
+async def test_a_batch_is_finished_with_all_that_was_written_because_of_it_or_not_at_all() -> None:
+    async with open_store(":memory:", executor=run_inline) as store:
+        updates = await store.receive([{"update_id": number} for number in (1, 2)])
+
+        def dispatch(update: RawUpdate) -> list[int]:
+            store.record(ConversationKey(ADA), [Message.of("user", "Hello")], finished=[update["update_id"]])
+            if update["update_id"] in bad:
+                raise RuntimeError("a mistake of ours")
+            return []
+
+        bad = {2}
+        with pytest.raises(RuntimeError):
+            dispatch_all(updates, store, dispatch)
+        assert len(await store.unfinished()) == 2
+        assert await store.load(ConversationKey(ADA)) == []
+        bad = set()
+        dispatch_all(updates, store, dispatch)
+        assert await store.unfinished() == []
+        assert len(await store.load(ConversationKey(ADA))) == 2
+
+
+async def test_nothing_is_asked_for_while_there_is_no_room(autojump_clock: Clock) -> None:
+    async with open_emulated() as (server, post), trio.open_nursery() as nursery:
+        room = trio.Event()
+        nursery.start_soon(partial(poll_updates, post.api, post.store, post.dispatch, wait_room=room.wait))
         server.say(ADA, "Hello")
-        server.telegram.add_fault(Fault(method="getUpdates", skip=1, action=Reset(carried_out=False)))
-        await post.poll(0.5)
-        assert (post.ids, len(server.telegram.updates.pending)) == ([FIRST], 1)
-        await post.poll(1)
-        assert (post.ids, server.telegram.updates.pending) == ([FIRST], [])
+        await trio.sleep(100)
+        assert (polls(server), post.seen) == ([], [])
+        room.set()
+        await trio.sleep(1)
+        assert (polls(server), post.ids) == ([(100.0, None), (100.0, FIRST + 1)], [FIRST])
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("quiet", "named"), [(QUIET_SECONDS - 200, FIRST + 1), (QUIET_SECONDS, None)])
+async def test_no_offset_is_named_after_days_of_silence(autojump_clock: Clock, quiet: float, named: int | None) -> None:
+    """After a week Telegram may go on with a lower id, which an offset from before would confirm unseen."""
+    async with open_emulated() as (server, post), trio.open_nursery() as nursery:
+        server.say(ADA, "Hello")
+        nursery.start_soon(post.poll, 10 * 86_400)
+        await trio.sleep(1)
+        # A flood passes the days quicker than polls do.
+        server.telegram.add_fault(Fault(method="getUpdates", action=Refuse(429, "Wait", {"retry_after": quiet})))
+        await trio.sleep(quiet + 100)
+        assert polls(server)[-2:] == [(quiet + 50, FIRST + 1), (quiet + 100, named)]
+        server.telegram.updates._next_id = 5
+        server.say(ADA, "Still there?")
+        await trio.sleep(1)
+        assert post.ids == [FIRST, 5]
+        assert polls(server)[-1][1] == 6
+        nursery.cancel_scope.cancel()
 
 
 # Trouble
@@ -179,10 +241,8 @@ async def test_a_cancel_at_any_time_loses_and_repeats_nothing(autojump_clock: Cl
             server.say(ADA, "two")
             with trio.move_on_after(seconds):
                 await poll_updates(post.api, slow, post.dispatch)
-            waiting = [update["update_id"] for update in await post.store.unfinished()]
-            assert sorted({*post.ids, *waiting}) in ([], [FIRST, FIRST + 1])
-            for update in await post.store.unfinished():
-                await post.store.finish([*post.dispatch(update)])
+            assert sorted({*post.ids, *await post.waiting()}) in ([], [FIRST, FIRST + 1])
+            dispatch_all([each.update for each in await post.store.unfinished()], post.store, post.dispatch)
             await post.poll(60)
             assert post.ids == [FIRST, FIRST + 1]
-            assert (server.telegram.updates.pending, await post.store.unfinished()) == ([], [])
+            assert (server.telegram.updates.pending, await post.waiting()) == ([], [])

@@ -81,11 +81,13 @@ async def test_odd_updates_among_good_ones_are_left_out(autojump_clock: Clock, o
 
 
 async def test_updates_out_of_order_are_all_confirmed(autojump_clock: Clock) -> None:
-    script = Script([[{"update_id": 7}, {"update_id": 7}, {"update_id": 3}]])
+    """The last one of a batch is the newest, even if ids begin anew; what it leaves unconfirmed comes once more."""
+    script = Script([[{"update_id": 7}, {"update_id": 7}, {"update_id": 3}], [{"update_id": 7}]])
     async with open_odd_server(script) as server, open_post(server.connect) as post:
         await post.poll(20)
         assert post.ids == [7, 3]
-        assert b'"offset":8' in script.bodies[1]
+        assert b'"offset":4' in script.bodies[1]
+        assert b'"offset":8' in script.bodies[2]
 
 
 async def test_an_update_may_hold_anything(autojump_clock: Clock) -> None:
@@ -93,7 +95,7 @@ async def test_an_update_may_hold_anything(autojump_clock: Clock) -> None:
     async with open_odd_server(Script([[update]])) as server, open_post(server.connect) as post:
         post.finished = lambda _: []
         await post.poll(20)
-        assert await post.store.unfinished() == [update]
+        assert [each.update for each in await post.store.unfinished()] == [update]
 
 
 # Who we are

@@ -17,7 +17,7 @@ from triolet.core.events import ToolEnded, ToolStarted, TurnBatch
 from triolet.core.ports import ToolSpec
 from triolet.errors import ToolError
 from triolet.tools import ToolLimits, run_calls
-from triolet.tools.runner import DENIED, shortened
+from triolet.tools.runner import DENIED, NOT_WRITTEN, shortened
 
 LIMITS = ToolLimits(seconds=10.0, output=200, calls=4, at_once=2)
 
@@ -101,6 +101,32 @@ TOOLS = [Odd(act.__name__, act) for act in [*ACTS, echo]] + [Odd("write", wait, 
 
 
 @attrs.frozen
+class Written:
+    """A record that a disk takes so many seconds to keep, or refuses; ``lines`` tell when and what."""
+
+    seconds: float = 0.0
+    refuses: bool = False
+    lines: list[tuple[float, str]] = attrs.field(factory=list)
+    running: list[str] = attrs.field(factory=list)
+
+    async def begin(self, call: ToolCallPart, *, has_effects: bool) -> bool:
+        assert has_effects == (call.name == "write")
+        self._note(f"begin {call.call_id}")
+        await trio.sleep(self.seconds)
+        if self.refuses and has_effects:
+            return False
+        self.running.append(call.call_id)
+        return True
+
+    def end(self, call_id: str, *, failed: bool) -> None:
+        self.running.remove(call_id)
+        self._note(f"{'fail' if failed else 'end'} {call_id}")
+
+    def _note(self, line: str) -> None:
+        self.lines.append((trio.current_time(), line))
+
+
+@attrs.frozen
 class Round:
     """Calls that ran, with what was emitted and when."""
 
@@ -108,11 +134,14 @@ class Round:
     allowed: bool = True
     patience: float = 0.0
     """Seconds that the person takes for each decision."""
+    record: Written = attrs.field(factory=Written)
     emitted: list[tuple[float, ToolStarted | ToolEnded]] = attrs.field(factory=list)
     asked: list[tuple[float, str]] = attrs.field(factory=list)
 
     async def run(self, calls: Sequence[ToolCallPart]) -> tuple[ToolResultPart, ...]:
-        return await run_calls(calls, TOOLS, limits=self.limits, approve=self.approve, emit=self.emit)
+        return await run_calls(
+            calls, TOOLS, limits=self.limits, approve=self.approve, emit=self.emit, record=self.record
+        )
 
     async def approve(self, call: ToolCallPart) -> bool:
         self.asked.append((trio.current_time(), call.call_id))
@@ -179,6 +208,7 @@ async def test_a_call_that_cannot_run_has_an_end_and_no_beginning(
     assert result.content.startswith(OBSTACLES[name, arguments])
     assert result.is_error
     assert (seen.times, seen.asked) == ([(0.0, "ToolEnded", "c0")], [])
+    assert seen.record.lines == []
 
 
 async def test_a_mistake_is_logged_without_what_it_was_given(
@@ -244,6 +274,33 @@ async def test_what_the_person_denies_does_not_run(autojump_clock: object) -> No
     (result,) = await seen.run(calls("write"))
     assert result == ToolResultPart("c0", DENIED, is_error=True)
     assert seen.times == [(2.0, "ToolEnded", "c0")]
+    assert seen.record.lines == []
+
+
+async def test_that_a_tool_runs_is_written_down_before_it_does_and_its_end_behind_it(autojump_clock: object) -> None:
+    """What the disk takes counts against the places, and not against the tool's time."""
+    seen = Round(record=Written(seconds=20.0))
+    results = await seen.run(calls("write", "fail"))
+    assert [result.content for result in results] == ["done", "the tool failed: KeyError"]
+    assert sorted(seen.record.lines) == [(0.0, "begin c0"), (0.0, "begin c1"), (21.0, "end c0"), (21.0, "fail c1")]
+    assert [time for time, kind, _ in seen.times if kind == "ToolEnded"] == [21.0, 21.0]
+
+
+async def test_what_cannot_be_written_down_does_not_run_if_it_has_effects(autojump_clock: object) -> None:
+    seen = Round(record=Written(seconds=2.0, refuses=True))
+    refused, ran_on = await seen.run(calls("write", "wait"))
+    assert refused == ToolResultPart("c0", NOT_WRITTEN, is_error=True)
+    assert ran_on == ToolResultPart("c1", "done")
+    assert sorted(seen.times) == sorted(ran("c0", 0.0, 2.0) + ran("c1", 0.0, 3.0))
+    assert sorted(seen.record.lines) == [(0.0, "begin c0"), (0.0, "begin c1"), (3.0, "end c1")]
+
+
+async def test_a_tool_that_a_cancel_ends_has_no_end_in_the_record(autojump_clock: object) -> None:
+    """Nobody knows whether it did anything, and so it is read by the next run."""
+    seen = Round()
+    with trio.move_on_after(3.0):
+        await seen.run(calls("write", "hang"))
+    assert sorted(seen.record.lines) == [(0.0, "begin c0"), (0.0, "begin c1"), (1.0, "end c0")]
 
 
 async def test_calls_of_one_id_have_their_own_results(autojump_clock: object) -> None:
@@ -269,7 +326,7 @@ async def test_mistakes_of_those_who_run_it_are_theirs(autojump_clock: object) -
         raise OSError("the store is gone")
 
     with pytest.RaisesGroup(OSError):
-        await run_calls(calls("write"), TOOLS, limits=LIMITS, approve=approve, emit=Round().emit)
+        await run_calls(calls("write"), TOOLS, limits=LIMITS, approve=approve, emit=Round().emit, record=Written())
 
 
 def test_of_a_long_result_the_middle_is_left_out() -> None:
@@ -310,6 +367,10 @@ def test_any_mix_has_one_result_for_each_or_was_cancelled(
         mine = [kind for kind, call_id in events if call_id == call.call_id]
         assert mine in (["ToolStarted", "ToolEnded"], ["ToolEnded"], ["ToolStarted"], [])
         assert results == [] or mine[-1:] == ["ToolEnded"]
+        written = [line for _, line in seen.record.lines if line.endswith(f" {call.call_id}")]
+        assert len(written) <= 2
+        assert written[:1] == [f"begin {call.call_id}"] * ("ToolStarted" in mine)
+        assert len(written) == 2 or not (results and written)
     if results:
         assert [result.call_id for result in results] == [call.call_id for call in some]
         assert all(len(result.content) <= LIMITS.output for result in results)

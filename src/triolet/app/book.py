@@ -64,6 +64,7 @@ class Book:
     _has_effects: bool = False
     _began_at: float = 0.0
     _written: int = -1
+    _is_looking: bool = False
 
     def open(self) -> None:
         """It is being answered from now on."""
@@ -93,12 +94,14 @@ class Book:
 
     def note_sealed(self) -> None:
         """A part of it has its own place in the store from now on: what grows is another message."""
-        if self.turn.ending is None:
+        if not self._is_looking:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
-        self._written = self.turn.coalescer.revision
-        said, live = self.turn.transcript.finish(Ending.KILLED), self.turn.transport.live
+        self._written, self._is_looking = self.turn.coalescer.revision, True
+        live = self.turn.transport.snapshot(self.turn.coalescer.take_frame())
+        self._is_looking = False
+        said = self.turn.transcript.finish(Ending.KILLED)
         self._store.checkpoint(self.number, said=said, live=live, update_ids=self._update_ids())
 
     async def begin(self, call: ToolCallPart, *, has_effects: bool) -> bool:

@@ -35,6 +35,7 @@ from triolet.errors import (
 from triolet.net.network import Connect, connect_tcp
 from triolet.observe.turns import Observer, Sill
 from triolet.store import open_store
+from triolet.store.lock import hold_lock
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.outbox import Outbox, open_outbox
 from triolet.telegram.poller import fetch_identity, poll_updates
@@ -73,15 +74,16 @@ async def _open_house(
     wall_clock: Callable[[], float],
 ) -> AsyncIterator[_House]:
     telegram = settings.telegram
-    async with (
-        open_store(settings.store.path, executor=executor, wall_clock=wall_clock) as store,
-        open_bot_api(telegram.api_base, telegram.token, connect=connect) as polls,
-        open_bot_api(telegram.api_base, telegram.token, connect=connect) as calls,
-        open_outbox(calls, journal=store, uncertain=settings.delivery.uncertain) as outbox,
-        open_mcp_servers(settings.mcp, store, connect=connect) as servers,
-        _open_sill(observers) as sill,
-    ):
-        yield _House(store, polls, calls, outbox, open_bench(settings, tools, [servers]), sill)
+    with hold_lock(settings.store.path):
+        async with (
+            open_store(settings.store.path, executor=executor, wall_clock=wall_clock) as store,
+            open_bot_api(telegram.api_base, telegram.token, connect=connect) as polls,
+            open_bot_api(telegram.api_base, telegram.token, connect=connect) as calls,
+            open_outbox(calls, journal=store, uncertain=settings.delivery.uncertain) as outbox,
+            open_mcp_servers(settings.mcp, store, connect=connect) as servers,
+            _open_sill(observers) as sill,
+        ):
+            yield _House(store, polls, calls, outbox, open_bench(settings, tools, [servers]), sill)
 
 
 @asynccontextmanager
@@ -124,7 +126,7 @@ async def serve_bot(
         async with _open_house(settings, connect, executor, tools, observers, wall_clock) as house:
             bot = await _introduce(house.calls)
             services = _services(settings, providers, house, wall_clock)
-            ending = _Ending(shutdown, hurry or trio.Event(), settings.shutdown.grace)
+            ending = _Ending(shutdown, trio.Event() if hurry is None else hurry, settings.shutdown.grace)
             async with trio.open_nursery() as upkeep:
                 upkeep.start_soon(services.checkpoints.run)
                 upkeep.start_soon(_tidy, house.store)

@@ -17,17 +17,19 @@ import structlog
 
 from triolet.app.book import RestartRules, continued, messages_of
 from triolet.app.conversation import CONTINUE_BUTTON
-from triolet.app.supervisor import ANSWER_BUTTON, Supervisor
+from triolet.app.late import ANSWER_BUTTON
+from triolet.app.supervisor import Supervisor
 from triolet.core.calls import Keyboard
 from triolet.core.content import marked
 from triolet.core.conversation import Ending
 from triolet.core.ending import GOES_ON, mark_of
 from triolet.core.history import UNANSWERED
-from triolet.core.letters import Letter
+from triolet.core.letters import Letter, LetterState
 from triolet.core.mailbox import Question
 from triolet.core.ports import Store
 from triolet.core.recovery import NextStep, OpenTurn
 from triolet.core.text import Content, FormattedText, split_message
+from triolet.transports.answer import VERDICTS
 
 log = structlog.get_logger()
 
@@ -72,6 +74,7 @@ class _Closing:
     def close(self) -> list[Question]:
         """Close it; returns what is to be asked because of it."""
         step = self.rules.next_step(self.turn)
+        self._close_questions()
         if step == "afresh":
             # Nobody has seen anything of it: what grew on the screen goes, and what was said on its way comes again.
             self.taken = {update_id for each in self.turn.asked for update_id in each.update_ids}
@@ -86,6 +89,18 @@ class _Closing:
         rest = continued(self.turn, self.store.draw_number())
         self.store.begin(rest)
         return [self._next_attempt(each, rest) for each in rest.asked]
+
+    def _close_questions(self) -> None:
+        """Nobody can answer any more what the turn asked a person."""
+        for letter in list(self.letters.values()):
+            if letter.turn == self.turn.number and letter.keyboard and not letter.growing:
+                content = marked(letter.content or FormattedText(""), VERDICTS["unanswered"])
+                state: LetterState = "sending" if letter.state == "sending" else "pending"
+                self._keep(attrs.evolve(letter, content=content, keyboard=(), state=state, anew=False))
+
+    def _keep(self, letter: Letter) -> None:
+        self.letters[letter.number] = letter
+        self.store.keep(letter)
 
     def _next_attempt(self, question: Question, turn: OpenTurn) -> Question:
         return attrs.evolve(question, turn=turn.number, attempt=self.turn.attempt + 1)
@@ -129,8 +144,7 @@ class _Closing:
             letter = attrs.evolve(letter, content=part, keyboard=keyboard if part is parts[-1] else (), turn=None)
             if letter.state != "sending":
                 letter = attrs.evolve(letter, state="pending", growing=False)
-            self.letters[letter.number] = letter
-            self.store.keep(letter)
+            self._keep(letter)
 
     def _growing(self) -> Letter | None:
         """The message that grew last."""

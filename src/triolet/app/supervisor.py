@@ -11,6 +11,7 @@ import trio
 from triolet.app.book import CONTINUE
 from triolet.app.conversation import Conversation, Services, dropped_line
 from triolet.app.help import HELP, START
+from triolet.app.late import Late
 from triolet.app.offers import Offers
 from triolet.app.preferences import Switch, Switches
 from triolet.app.reports import tell_status, tell_usage
@@ -45,8 +46,6 @@ _PRESSES = {
 
 _REMEMBERED_STRANGERS = 1000
 
-ANSWER_BUTTON = "▶ Answer now"
-
 MOST_WAITING = 1000
 """Questions that wait or are being answered, at which no more are asked for."""
 
@@ -62,12 +61,12 @@ class Supervisor:
         self._conversations: dict[ConversationKey, Conversation] = {}
         self._relief = trio.Event()
         self._began_at = services.restart.wall_clock()
-        self._late: dict[tuple[ConversationKey, int], str] = {}
         self.offers = Offers(
             services.buttons,
             services.store,
             {"continue": self._continue, "answer": self._answer_late, "resend": self._resend},
         )
+        self._late = Late(services, self.offers)
         self._switches = Switches(services.store, services.screen, self._tell_switch)
         self._strangers: set[int] = set()
         self._closing = False
@@ -104,7 +103,7 @@ class Supervisor:
         update = parse_update(raw, self._bot)
         if isinstance(update, Incoming):
             self._note(update)
-            return self._message(update, late=self._is_late(update.sent_at))
+            return self._message(update, late=self._late.is_late(update.sent_at))
         return self._obey(update)
 
     def recover(self, left: Unfinished) -> list[int]:
@@ -113,17 +112,13 @@ class Supervisor:
             return []
         update = parse_update(left.update, self._bot)
         if isinstance(update, Incoming):
-            is_late = not left.is_wanted and self._is_late(update.sent_at or left.received_at)
+            is_late = not left.is_wanted and self._late.is_late(update.sent_at or left.received_at)
             return self._message(update, late=is_late, limited=False)
         return self._obey(update)
 
     def ask(self, question: Question) -> list[int]:
         """Answer a question that an earlier run has taken already."""
         return self._post(question, limited=False)
-
-    def _is_late(self, sent_at: float) -> bool:
-        """Whether it was written so long ago that an answer now may be a surprise; 0 is for nobody knows."""
-        return bool(sent_at) and self._services.restart.is_late(sent_at)
 
     def _obey(self, update: Update) -> list[int]:
         if isinstance(update, Edited):
@@ -171,21 +166,11 @@ class Supervisor:
             self._notify(place, "I can read text only, so far.")
             return [message.update_id]
         if late:
-            return self._offer_late(message, place)
+            self._late.offer(message, place)
+            return []
         # Who wrote before there was a bot could not know how many messages wait.
         limited = limited and not 0 < message.sent_at < self._began_at
         return self._post(_question_of(message), limited=limited)
-
-    def _offer_late(self, message: Incoming, place: Place) -> list[int]:
-        """Ask whether it is still to be answered, once for all of somebody's messages."""
-        person = (message.key, message.user_id)
-        if not self.offers.extend(self._late.get(person, ""), message.update_id):
-            nonce = self.offers.issue("answer", place, user_ids=[message.user_id], update_ids=[message.update_id])
-            self._late[person] = nonce
-            age = self._services.restart.wall_clock() - message.sent_at if message.sent_at else 0.0
-            self._services.screen.notify(place, FormattedText(late_line(age)), ((ANSWER_BUTTON, nonce),))
-        self._services.store.offer([message.update_id])
-        return []
 
     def _answer_late(self, kept: KeptButton, update_id: int) -> list[int]:
         self._nursery.start_soon(self._answer_wanted, kept, update_id)
@@ -351,13 +336,6 @@ class Supervisor:
 
 def _place_of(message: Incoming) -> Place:
     return Place(message.key, message.private, message.message_id, forum=message.forum, asker=message.user_id)
-
-
-def late_line(age: float) -> str:
-    """What is asked about a message that is so many seconds old."""
-    hours = int(age // 3600)
-    ago = f"{hours} hours ago" if hours > 1 else "a while ago"
-    return f"⏰ I was away when you wrote, {ago}. Shall I answer now?"
 
 
 def _question_of(message: Incoming) -> Question:

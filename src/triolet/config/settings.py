@@ -206,7 +206,7 @@ class LimitSettings:
 @attrs.frozen
 class DeliverySettings:
     uncertain: Literal["ask", "resend", "skip"] = _key(
-        "ask", "ask | resend | skip: what becomes of a message that Telegram did not confirm, and that is not found"
+        "ask", "ask | resend | skip: what becomes of a message that was being sent when the bot was killed"
     )
 
 

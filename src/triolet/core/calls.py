@@ -77,9 +77,10 @@ class Bubble:
     """One message on a screen, first as a draft or not yet there, then with the server's ``message_id``.
 
     That id is one of the chat ``home``. ``candidates`` are the ids that it may have after a send with an unknown
-    outcome; ``lost`` says that it had none of them. A ``silent`` one makes no sound when it comes; one that
-    ``replies`` shows what it answers, in groups. ``unsettled`` counts what is committed and on its way. ``number`` is
-    its own in the journal, 0 as long as it has none, and ``turn`` that of the answer which it belongs to.
+    outcome; ``lost`` says that it had none of them, ``sought`` that all of them were looked at. A ``silent`` one makes
+    no sound when it comes; one that ``replies`` shows what it answers, in groups. ``unsettled`` counts what is
+    committed and on its way. ``number`` is its own in the journal, 0 as long as it has none, and ``turn`` that of the
+    answer which it belongs to.
     """
 
     place: Place
@@ -90,6 +91,7 @@ class Bubble:
     replies: bool = True
     candidates: list[int] = attrs.Factory(list)
     lost: bool = False
+    sought: bool = False
     unsettled: int = 0
     number: int = 0
     turn: int | None = None

@@ -6,10 +6,10 @@ What a call's outcome means for it. Rules:
 2. *Refused*: what can be mended is mended and repeated (a wait, a lost connection, formatting, length, a deleted
    message, a topic or a group that is gone); anything else is final, and the message is dead.
 3. *Unknown*: an edit is repeated, for it does no harm twice. A send never is: it is looked for, by edits of the ids
-   that it may have. If it is found, it is what was to be sent. If not, nobody knows, and it is as configured: a line
-   *asks* whether to send it again; or such a line is sent until one is confirmed, and edited into the message, so that
-   there is one copy at most, and it is marked (*resend*); or nothing more is done (*skip*). What can be had without a
-   second copy is never asked for.
+   that it may have. If it is found, it is what was to be sent. If it is in none of these places, a line that says so is
+   sent until one is confirmed, and edited into the message: so there is one copy at most, and it is marked. Where
+   nobody could look in time, as after a crash, it is as configured: the same (*resend*); a line *asks* whether it is
+   missing, with a button that sends it; or nothing more is done (*skip*).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ UNCONFIRMED = "Telegram did not confirm it"
 NOT_CONFIRMED = italic("↻ Telegram did not confirm a message that belongs here. Is it missing?")
 
 Uncertain: TypeAlias = Literal["ask", "resend", "skip"]
-"""What becomes of a message that Telegram did not confirm, and that is not found."""
+"""What becomes of a message that may be there: rule 3."""
 
 MAX_REFUSED = 5
 """Repetitions of what was refused for no reason we know: half a minute. It does no harm, and may help."""
@@ -166,6 +166,7 @@ class Delivery(Errand):
         self.keyboard = keyboard
         self.replaces: Bubble | None = None
         self.was_sent = False
+        self.is_recovered = False
         self._anew = anew
         self._uncertain = uncertain
         self._offer = offer
@@ -204,17 +205,17 @@ class Delivery(Errand):
         return message_call(self.bubble, self.content, keyboard=self.keyboard)
 
     def _repair(self) -> None:
-        """It may be on screen, and cannot be found: what is there for sure becomes it, or else it is as configured."""
+        """It may be on screen, and is not found: what is there for sure becomes it, or else it is as rule 3 says."""
         if self.replaces is not None:
             self._mark_copy()
             self.replaces.lost = True  # should it be gone too, there is a copy to be told of all the same
             self._edit_instead()
-        elif not self.was_sent or self._uncertain == "resend":
+        elif self._uncertain == "resend" or not self.was_sent or (self.bubble.sought and not self.is_recovered):
             self._repairing = True
-        elif self._uncertain == "ask":
-            self._asking = True
-        else:
+        elif self._uncertain == "skip":
             self._end(State.UNCERTAIN, UNCONFIRMED)
+        else:
+            self._asking = True
 
     def _mark_copy(self) -> None:
         """Say below it that it is a copy, or, where there is no room for that, behind it."""
@@ -321,6 +322,7 @@ class Search(Errand):
 
     def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
         if not self.bubble.candidates or refusal.mended:
+            self.bubble.sought = not refusal.mended
             self._end(State.DEAD, "it is nowhere")
         elif call.params["message_id"] == self.bubble.target and not self._repeats_refused(refusal, now):
             self._end(State.DEAD, refusal.description)

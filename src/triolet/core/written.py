@@ -96,5 +96,5 @@ def lost_call(delivery: Delivery, letter: Letter) -> Call:
     """
     call = delivery.next_call()
     assert call is not None and call.sends, "what is being sent has no message yet"  # noqa: S101, PT018
-    delivery.was_sent = not letter.growing
+    delivery.was_sent, delivery.is_recovered = not letter.growing, True
     return call

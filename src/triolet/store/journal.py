@@ -49,7 +49,7 @@ class LetterRow:
 
 def keep(connection: sqlite3.Connection, row: LetterRow) -> None:
     letter = row.letter
-    is_done = letter.state == "sent" and not letter.growing
+    is_done = letter.state == "sent" and not letter.growing and not letter.keyboard
     values = (
         letter.number,
         letter.turn,

@@ -61,20 +61,31 @@ class Logbook:
         if newest is not None:
             self._sending[delivery.bubble.number] = _Sending(newest, of_preview)
 
-    async def announce(self, errand: Errand, call: Call, newest: int) -> None:
-        """Returns when the call may leave; ``newest`` is the newest message id that is known in its chat."""
-        number = errand.bubble.number
+    async def announce(self, errand: Errand | None, call: Call, newest: int) -> None:
+        """Returns when the call may leave: that of an errand, or the first of a message that grows.
+
+        ``newest`` is the newest message id that is known in its chat. Cancelled, the call does not leave.
+        """
+        number = call.bubble.number
         posted = self._posted.pop(number, None)
         if call.sends:
-            self._sending[number] = _Sending(newest, of_preview=False)
-            posted = self._write(errand.bubble)
-        if posted is not None:
+            self._sending[number] = _Sending(newest, of_preview=errand is None)
+            posted = self._write(call.bubble)
+        if posted is None:
+            return
+        try:
             await _wait(posted)
+        except trio.Cancelled:
+            if call.sends:
+                self._retract(call.bubble)
+            raise
 
-    async def announce_preview(self, bubble: Bubble, newest: int) -> None:
-        """The same of the first call of a message that grows."""
-        self._sending[bubble.number] = _Sending(newest, of_preview=True)
-        await _wait(self._write(bubble))
+    def _retract(self, bubble: Bubble) -> None:
+        del self._sending[bubble.number]
+        if bubble.number in self._promised:
+            self._write(bubble)
+        else:
+            self._journal.forget(bubble.number)
 
     def note_preview(self, bubble: Bubble, outcome: Outcome) -> None:
         """What came of that call."""
@@ -104,6 +115,7 @@ class Logbook:
         self._note_delivery(errand.bubble, errand.state, is_known=True)
 
     def _note_delivery(self, bubble: Bubble, state: State, *, is_known: bool) -> None:
+        is_known = is_known or state is not State.WAITING
         was_sending = self._sending.pop(bubble.number, None) if is_known else None
         if was_sending is not None or state is not State.WAITING:
             self._write(bubble)

@@ -136,7 +136,7 @@ class Outbox:
 
     async def show(self, call: Call) -> Outcome:
         """Make an interim call in a slot just waited for. Cancelling ends the waiting, not the call."""
-        flight = self._begin(self._chat(call.bubble), call, of_preview=call.sends)
+        flight = self._begin(self._chat(call.bubble), call)
         await flight.landed.wait()
         return flight.outcome
 
@@ -253,23 +253,21 @@ class Outbox:
             chat = self._chats[place.lane] = _ChatLane(Lane(budget))
         return chat
 
-    def _begin(self, chat: _ChatLane, call: Call, *, of_preview: bool = False) -> _Flight:
+    def _begin(self, chat: _ChatLane, call: Call, errand: Errand | None = None) -> _Flight:
         chat.lane.begin(call)
         flight = _Flight()
-        self._nursery.start_soon(self._fly_preview if of_preview else self._fly, chat, call, flight)
+        self._nursery.start_soon(self._fly, chat, call, flight, errand)
         return flight
 
-    async def _fly_preview(self, chat: _ChatLane, call: Call, flight: _Flight) -> None:
-        """The first call of a message that grows."""
-        await self._log.announce_preview(call.bubble, chat.lane.newest)
-        await self._fly(chat, call, flight)
-        self._log.note_preview(call.bubble, flight.outcome)
-
-    async def _fly(self, chat: _ChatLane, call: Call, flight: _Flight) -> None:
+    async def _fly(self, chat: _ChatLane, call: Call, flight: _Flight, errand: Errand | None) -> None:
+        if errand is not None or call.sends:
+            await self._log.announce(errand, call, chat.lane.newest)
         outcome = await attempt(self._api, call)
         # Frames wait for a reply as soon as only the reserve is left, in whatever chat it comes.
         saturated = self._overall.free_at(0.0, Priority.COSMETIC) == math.inf
         flight.outcome = chat.lane.end(call, outcome, trio.current_time())
+        if errand is None and call.sends:
+            self._log.note_preview(call.bubble, flight.outcome)
         self._start_delivering(chat)
         flight.landed.set()
         _announce(self._chats.values() if saturated else [chat])
@@ -291,9 +289,7 @@ class Outbox:
         chat.delivering = False
 
     async def _carry_out(self, chat: _ChatLane, errand: Errand, call: Call) -> None:
-        await self._log.announce(errand, call, chat.lane.newest)
-        await _wait_for(chat, chat.lane.errand_at)  # other chats may have spent the budget meanwhile
-        flight = self._begin(chat, call)
+        flight = self._begin(chat, call, errand)
         await flight.landed.wait()
         following = chat.lane.settle(errand, call, flight.outcome, trio.current_time())
         self._log.note(errand, call, flight.outcome, following)

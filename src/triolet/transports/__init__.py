@@ -20,13 +20,15 @@ from triolet.transports.latest import Latest
 class Transport(Protocol):
     """One answer's way to the eye."""
 
-    @property
-    def live(self) -> Content | None:
-        """What the message that grows shows of the answer, without a cursor; None for nothing."""
-        ...
-
     async def run(self, latest: Latest) -> None:
         """Show the newest text again and again, until cancelled, or until nobody can see it."""
+        ...
+
+    def snapshot(self, frame: Frame) -> Content | None:
+        """What of the answer is in no message that was committed, as it would be shown; None for nothing.
+
+        What is whole is committed on the way.
+        """
         ...
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:

@@ -47,32 +47,30 @@ class GrowingAnswer:
         self._status_shown = False
         self.bubble = self._open_bubble(silent=settings.notify == "final")
 
-    @property
-    def live(self) -> Content | None:
-        """What the bubble shows of the answer, or is about to; None for nothing."""
-        content = self._layout.live.content
-        return None if blank(content) else self._as_taken(content)
-
     def take(self, frame: Frame) -> Content:
         """What the bubble shows of the answer as it stands. What is whole is committed on the way."""
-        before = len(self._bubbles)
-        try:
-            return self._take(frame)
-        finally:
-            if len(self._bubbles) > before:
-                self._tell_sealed()
-
-    def _take(self, frame: Frame) -> Content:
         self.finish_segments(frame)
         if frame.is_blank and (status := " · ".join(filter(None, (frame.status, frame.note)))):
             self._status_shown = True
             return self._as_taken(italic(status))
+        return self._as_taken(_noted(self._grow(frame), frame.note))
+
+    def snapshot(self, frame: Frame) -> Content | None:
+        """The same for later, without what is only for now; None for nothing."""
+        self.finish_segments(frame)
+        content = self._layout.live.content if frame.is_blank else self._grow(frame)
+        return None if blank(content) else self._as_taken(content)
+
+    def _grow(self, frame: Frame) -> Content:
         if self._status_shown:
             self._leave_status()
         self._lay_out(quotation=bool(frame.reasoning))
-        for part in self._layout.advance(frame.reasoning or frame.text):
+        parts = self._layout.advance(frame.reasoning or frame.text)
+        for part in parts:
             self._seal(part.content)
-        return self._as_taken(_noted(self._layout.live.content, frame.note))
+        if parts:
+            self._tell_sealed()
+        return self._layout.live.content
 
     def _as_taken(self, content: Content) -> Content:
         """As formatted as the screen has let pass so far."""
@@ -127,7 +125,9 @@ class GrowingAnswer:
                 self._follow_prompt(segment)
             elif number >= self._segments:
                 self._finish_segment(segment)
-        self._segments = len(frame.before)
+        if self._segments != len(frame.before):
+            self._segments = len(frame.before)
+            self._tell_sealed()
 
     def _finish_segment(self, segment: str | Reasoning) -> None:
         self._lay_out(quotation=isinstance(segment, Reasoning))
@@ -189,13 +189,14 @@ def _noted(content: Content, note: str) -> Content:
     return marked(content, note) if has_room else content
 
 
-_VERDICTS: dict[Verdict, str] = {
+VERDICTS: dict[Verdict, str] = {
     "allowed": "✅ allowed",
     "denied": "🚫 denied",
     "unanswered": "🚫 not answered, so not done",
 }
+"""What stands under a question that nobody is asked any more."""
 
 
 def _asked(prompt: Prompt) -> FormattedText:
-    verdict = italic(_VERDICTS[prompt.verdict]) if prompt.verdict is not None else FormattedText("")
+    verdict = italic(VERDICTS[prompt.verdict]) if prompt.verdict is not None else FormattedText("")
     return join([FormattedText(prompt.text), verdict])

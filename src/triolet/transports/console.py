@@ -20,16 +20,14 @@ class ConsoleTransport:
         self._terminal = terminal
         self._written = ""
 
-    @property
-    def live(self) -> None:
-        """A terminal outlives no crash."""
-        return None
-
     async def run(self, latest: Latest) -> None:
         while True:
             frame = latest.take_frame()
             self._grow(_whole(frame))
             await latest.wait_newer(frame, math.inf)
+
+    def snapshot(self, frame: Frame) -> None:
+        """A terminal outlives no crash."""
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         self._grow("\n\n".join(part for part in (_whole(frame), mark) if part))

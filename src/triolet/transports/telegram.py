@@ -52,10 +52,6 @@ class TelegramTransport:
         self._answer = GrowingAnswer(outbox, place, settings, turn, sealed)
         self._drafts: Latest | None = None
 
-    @property
-    def live(self) -> Content | None:
-        return self._answer.live
-
     async def run(self, latest: Latest) -> None:
         if not self._settings.enabled:
             await run_typing_window(self._outbox, self._answer, TypingPace(), latest)
@@ -81,6 +77,12 @@ class TelegramTransport:
         frames = Frames(self._outbox, self._answer, latest, pace, Cost.MESSAGE, least=FIRST_CHARACTERS)
         cursor = self._settings.cursor
         await run_edit_window(self._outbox, self._answer, frames, TypingPace(), cursor=cursor, button=self._button)
+
+    def snapshot(self, frame: Frame) -> Content | None:
+        if self._settings.enabled:
+            return self._answer.snapshot(frame)
+        text = "\n\n".join(filter(None, (part.strip() for part in (*frame.texts, frame.text))))
+        return FormattedText(text) if text else None
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         self._answer.commit(frame, mark, keyboard)

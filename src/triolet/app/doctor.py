@@ -1,0 +1,181 @@
+"""`triolet doctor`: what an operator asks first when something is wrong. It looks, beside a running bot too, and reads.
+
+Each finding is a line with a mark: ``ok``; ``!!``, something is wrong; ``--``, good to know, or not looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+
+from triolet.config import DEFAULT_FILE, ModelSettings, Settings, TelegramSettings, load
+from triolet.core.letters import Undelivered
+from triolet.core.ports import Executor
+from triolet.errors import ConfigError, StoreError, TelegramError, TelegramOutcomeUnknown, TelegramUnreachable
+from triolet.net.network import Connect, connect_tcp
+from triolet.store.database import MEMORY
+from triolet.store.inspection import Contents, check, inspect, printable
+from triolet.store.lock import lock_holder, real_path
+from triolet.telegram.client import BotApi, open_bot_api
+from triolet.telegram.poller import fetch_identity
+
+Mark: TypeAlias = Literal["ok", "!!", "--"]
+
+SCARCE: Final = 100_000_000
+"""Bytes that should be free beside the database."""
+
+UNASKED: Final[Mapping[str, object]] = {"telegram.token": "0:none", "model.provider": "scripted"}
+"""Settings for whoever needs the database alone: token and key may be elsewhere."""
+
+
+@attrs.frozen
+class Finding:
+    mark: Mark
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.mark} {self.text}"
+
+
+async def examine(
+    config: Path | None,
+    environ: Mapping[str, str],
+    *,
+    executor: Executor,
+    offline: bool = False,
+    connect: Connect = connect_tcp,
+) -> list[Finding]:
+    """Everything that can be found out; ``offline``: without a call to Telegram. No secret is in it."""
+    settings, findings = _read_configuration(config, environ)
+    path = _database_path(settings, config, environ)
+    if path is None:
+        findings.append(Finding("--", "database: where it is, the configuration would say"))
+    else:
+        findings += await executor(lambda: _look_at_database(path))
+    if settings is not None:
+        findings += [_look_at_key(model) for model in settings.model.models()]
+    if settings is None or offline:
+        findings.append(Finding("--", f"Telegram: not asked, {'--offline' if offline else 'for want of a token'}"))
+    else:
+        findings += await _ask_telegram(settings.telegram, connect)
+    return findings
+
+
+# Configuration
+
+
+def _read_configuration(config: Path | None, environ: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
+    try:
+        settings = load(config, environ=environ)
+    except ConfigError as error:
+        return None, [Finding("!!", f"configuration: {error}")]
+    file = config or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+    findings = [Finding("ok", f"configuration: {file.absolute() if file else 'no file, the environment alone'}")]
+    if settings.access.allow:
+        findings.append(Finding("ok", f"access: {_count(len(settings.access.allow), 'person', 'people')}"))
+    else:
+        findings.append(Finding("!!", "access: access.allow is empty, so nobody is answered"))
+    return settings, findings
+
+
+def _database_path(settings: Settings | None, config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    try:
+        return (settings or load(config, environ=environ, overrides=UNASKED)).store.path
+    except ConfigError:
+        return None
+
+
+def _look_at_key(model: ModelSettings) -> Finding:
+    return Finding("ok", f"model: {model.provider} {model.name}, {'with a key' if model.api_key else 'without a key'}")
+
+
+# Database
+
+
+def _look_at_database(path: Path) -> list[Finding]:
+    if str(path) == MEMORY:
+        return [Finding("--", "database: in memory, so a restart forgets everything")]
+    try:
+        return [*_look_into(path), _look_at_space(path), _look_at_lock(path)]
+    except StoreError as error:
+        return [Finding("!!", f"database: {error}")]
+
+
+def _look_into(path: Path) -> list[Finding]:
+    if not os.path.lexists(path) and path.parent.is_dir():
+        return [Finding("--", f"database: {path} is not there yet; the first start makes it")]
+    if problems := check(path):
+        return [Finding("!!", f"database: {path}: {problem}") for problem in problems]
+    found = inspect(path)
+    size = f"{found.size / 1e6:.1f} MB"
+    return [Finding("ok", f"database: {path}, {size}, schema {found.schema}, sound"), *_tell(found)]
+
+
+def _tell(found: Contents) -> list[Finding]:
+    offered = f", and {found.offered} if somebody wants it" if found.offered else ""
+    return [
+        Finding("--", f"waiting: {_count(found.waiting, 'message')}{offered}"),
+        Finding("--", f"being written: {_count(found.turns, 'answer')}"),
+        Finding("--", f"on their way: {_count(found.on_their_way, 'letter')}"),
+        Finding("--", f"undelivered: {_count(found.undelivered, 'letter')}"),
+        *(Finding("--", f"  {_describe(letter)}") for letter in found.newest),
+    ]
+
+
+def _describe(letter: Undelivered) -> str:
+    reason = f" ({printable(letter.reason)})" if letter.reason else ""
+    return f"{_moment(letter.at)} chat {letter.chat_id} {letter.state}{reason}: {letter.beginning}"
+
+
+def _moment(at: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
+    except (ValueError, OverflowError, OSError):  # no year of this calendar
+        return "some time"
+
+
+def _look_at_space(path: Path) -> Finding:
+    try:
+        free = shutil.disk_usage(real_path(path).parent).free
+    except OSError as error:
+        return Finding("!!", f"disk: {real_path(path).parent}: {error.strerror}")
+    return Finding("!!" if free < SCARCE else "ok", f"disk: {free / 1e6:,.0f} MB are free")
+
+
+def _look_at_lock(path: Path) -> Finding:
+    holder = lock_holder(path)
+    if holder is None:
+        return Finding("--", "bot: none runs with this database")
+    return Finding("ok", f"bot: one runs, pid {holder or 'unknown'}")
+
+
+# Telegram
+
+
+async def _ask_telegram(telegram: TelegramSettings, connect: Connect) -> list[Finding]:
+    async with open_bot_api(telegram.api_base, telegram.token, connect=connect) as api:
+        try:
+            bot = await fetch_identity(api)
+            return [Finding("ok", f"Telegram: the token is that of @{printable(bot.username)}"), await _ask_hook(api)]
+        except (TelegramError, TelegramUnreachable, TelegramOutcomeUnknown) as error:
+            return [Finding("!!", f"Telegram: {printable(str(error))}")]
+
+
+async def _ask_hook(api: BotApi) -> Finding:
+    answer: Any = await api.call("getWebhookInfo", {})
+    if not isinstance(answer, dict):
+        raise TelegramOutcomeUnknown("getWebhookInfo: the result is no object")
+    if answer.get("url"):  # which may hold the token
+        return Finding("!!", "updates: a webhook is set, which takes them away; the method deleteWebhook removes it")
+    waiting = answer.get("pending_update_count")
+    return Finding("ok", f"updates: {waiting if type(waiting) is int else 'an unknown number'} wait at Telegram")
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"

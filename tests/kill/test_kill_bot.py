@@ -1,0 +1,140 @@
+"""The whole bot as a process, killed at every boundary of its input and output, and again while it recovers.
+
+By default a sample of the points; as many deaths as one likes, for whoever has the time::
+
+    KILLS=5000 pytest -n 2 tests/kill
+
+A failure tells how to see its fate again. Faster than `RATE` times, a process that waits for its share of a processor
+takes answers that are only late for lost ones.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+import pytest
+import trio
+from kill_judges import kind_of, missing
+from kill_scenarios import SCENARIOS
+from kill_world import BotServer, Fate, Played, open_bot_server, play
+from trio.testing import MockClock
+
+KILLS: Final = int(os.environ.get("KILLS", "260"))
+TERMS: Final = int(os.environ.get("TERMS", "104"))
+REPLAY: Final = os.environ.get("KILL_REPLAY", "")
+RATE: Final = float(os.environ.get("KILL_RATE", "20"))
+STOP_RATE: Final = RATE / 4
+"""A shutdown is measured in seconds of the clock on the wall: it must not be the machine that is late."""
+AT_ONCE: Final = 5
+STOPS_AT_ONCE: Final = 8
+PARTS: Final = 1 + KILLS // 1500
+GOLDEN: Final = 0.618034
+
+SCENARIO_PARTS: Final = [(scenario, part) for scenario in SCENARIOS for part in range(PARTS)]
+
+
+def spread(points: int, count: int, part: int = 0, parts: int = 1) -> list[int]:
+    """A part of so many of the points 1, 2 ... ``points``, evenly; if there are fewer, all of them in turn."""
+    chosen = [1 + (n % points if count >= points else int((n + 0.5) * points / count)) for n in range(count)]
+    return chosen[part::parts]
+
+
+def fates(scenario: str, points: int, part: int) -> list[Fate]:
+    """Two deaths each: where the second lies is as good as chance, and the same every time."""
+    count = max(1, round(KILLS / 2 / len(SCENARIOS)))
+    firsts = spread(points, count, part, PARTS)
+    # The later the first, the less is left for the second to strike; a start is the least.
+    left = [max(30.0, 1.2 * points - first) for first in firsts]
+    seconds = [1 + int((n * PARTS + part) * GOLDEN % 1 * most) for n, most in enumerate(left)]
+    return [Fate(scenario, pair) for pair in zip(firsts, seconds, strict=True)]
+
+
+async def play_all(server: BotServer, fates: Sequence[Fate], at_once: int) -> list[Played]:
+    played: list[Played] = []
+    places = trio.Semaphore(at_once)
+
+    async def play_one(fate: Fate) -> None:
+        async with places:
+            played.append(await play(server, fate))
+
+    async with trio.open_nursery() as nursery:
+        for fate in fates:
+            nursery.start_soon(play_one, fate)
+    return played
+
+
+def sweep(scenario: str, chosen: Callable[[int], Sequence[Fate]], *, rate: float, at_once: int) -> list[Played]:
+    """An undisturbed run, which tells how many points there are, and then all that are chosen of them."""
+
+    async def run() -> list[Played]:
+        async with open_bot_server(rate) as server:
+            if REPLAY:
+                return [await play(server, Fate.parse(REPLAY))]
+            calm = await play(server, Fate(scenario))
+            return [calm, *await play_all(server, chosen(calm.passed[0]), at_once)]
+
+    return trio.run(run, clock=MockClock(rate=rate))
+
+
+def tell(played: Sequence[Played], request: pytest.FixtureRequest) -> None:
+    """For the summary; fails if anything is wrong, with what and where."""
+    wrong = [(each, faults) for each in played if (faults := each.faults())]
+    asked = [(each.evidence, question) for each in played for question in each.evidence.asked]
+    kinds = Counter(kind_of(message) for each in played for message in each.evidence.of_bot())
+    sums = {
+        "deaths": sum(len(each.evidence.deaths) for each in played),
+        "orderly ends": sum(len(each.evidence.stops) for each in played),
+        "processes": sum(len(each.passed) for each in played),
+        "questions": len(asked),
+        "of them answered whole": sum(not missing(*each) for each in asked),
+        "notices of a restart": kinds["broken"],
+        "marked copies": kinds["copy"],
+    }
+    told: Any = {
+        "sums": sums,
+        "faults": dict(Counter(name for _, faults in wrong for name in faults)),
+        "places": dict(Counter(place for each in played for place in each.places)),
+    }
+    request.node.user_properties.append(("kills", told))
+    if wrong or REPLAY:
+        lines = [line for each in played for line in lines_of(each, request.node.nodeid)]
+        pytest.fail("\n".join([f"{len(wrong)} of {len(played)} fates end badly:", *lines]), pytrace=False)
+
+
+def lines_of(played: Played, test: str) -> Iterator[str]:
+    """What is wrong, and how to see it again; when it is seen again, all there is to see."""
+    faults = played.faults()
+    if faults:
+        yield f"KILL_REPLAY={played.fate} pytest '{test}'  # struck {', then '.join(played.places)}"
+    for name, found in faults.items():
+        yield from (f"    {name}: {fault}" for fault in found)
+    if REPLAY:
+        yield f"boundaries passed: {played.passed}"
+        yield from played.evidence.output.splitlines()
+        for chat, messages in played.evidence.messages.items():
+            yield from (f"{chat}: {each.id} {each.sender}: {each.text!r} {each.buttons}" for each in messages)
+        for chat, changes in played.evidence.changes.items():
+            yield from (
+                f"{chat}: at {each.at:.2f} {each.kind} {each.message_id or ''} {each.text!r}" for each in changes
+            )
+
+
+@pytest.mark.case("RR1", "RR2", "RR3", "RR4", "RR6", "RR17", "X1", "X2")
+@pytest.mark.parametrize(("scenario", "part"), SCENARIO_PARTS, ids=[f"{name}-{part}" for name, part in SCENARIO_PARTS])
+def test_killed_anywhere_and_again_nothing_is_lost(scenario: str, part: int, request: pytest.FixtureRequest) -> None:
+    chosen = partial(fates, scenario, part=part)
+    tell(sweep(scenario, chosen, rate=RATE, at_once=AT_ONCE), request)
+
+
+@pytest.mark.case("RR11", "X2")
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_told_to_end_anywhere_it_ends_in_order(scenario: str, request: pytest.FixtureRequest) -> None:
+    def chosen(points: int) -> list[Fate]:
+        return [Fate(scenario, (at,), signal.SIGTERM) for at in spread(points, max(1, TERMS // len(SCENARIOS)))]
+
+    tell(sweep(scenario, chosen, rate=STOP_RATE, at_once=STOPS_AT_ONCE), request)

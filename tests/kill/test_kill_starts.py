@@ -1,0 +1,73 @@
+"""`triolet run` as a user starts it, killed while it starts for the first time, and started again."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+import trio
+from kill_judges import Asked, Evidence, Exit, judge
+from kill_world import read_letters, read_unfinished, rows
+from processes import clean_environment, start
+from scenes import ADA, TOKEN
+
+from triolet.emulator import EmulatedTelegram, open_telegram_server
+
+CONFIG: Final = """\
+[telegram]
+token = "{token}"
+api_base = "{api_base}"
+[access]
+allow = [{user}]
+[model]
+provider = "scripted"
+"""
+MOMENTS: Final = [round(0.15 + 0.15 * number, 2) for number in range(10)]
+"""Seconds after the start: from the first imports until the first answer is being written."""
+
+QUESTION: Final = "What time is it?"
+ANSWER: Final = ("Let me look at the clock.", "The clock says:")
+
+
+@pytest.mark.case("RR1", "RR17")
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_killed_at_its_first_start_it_answers_after_the_second(tmp_path: Path, moment: float) -> None:
+    telegram = EmulatedTelegram(token=TOKEN, epoch=time.time() - trio.current_time())
+    telegram.add_private_chat(ADA, "Ada")
+    async with open_telegram_server(telegram) as wire, trio.open_nursery() as nursery:
+        base = await nursery.start(wire.serve_tcp)
+        config = tmp_path / "triolet.toml"
+        config.write_text(CONFIG.format(token=TOKEN, api_base=base, user=ADA), encoding="utf-8")
+        message_id = wire.say(ADA, QUESTION)
+        async with start("run", env=clean_environment(), cwd=tmp_path) as first:
+            await trio.sleep(moment)
+            first.process.kill()
+            died, exits = trio.current_time(), [Exit(await first.wait_exit(), -signal.SIGKILL)]
+        async with start("run", env=clean_environment(), cwd=tmp_path) as second:
+
+            def is_quiet() -> bool:
+                texts = [message.text for message in wire.screen(ADA).messages if message.from_bot]
+                is_shown = all(any(part in text for text in texts) for part in ANSWER)
+                return is_shown and (tmp_path / "triolet.db").exists() and not read_unfinished(tmp_path)
+
+            with trio.fail_after(30):
+                while not is_quiet():
+                    await trio.sleep(0.05)
+            second.process.send_signal(signal.SIGTERM)
+            exits.append(Exit(await second.wait_exit(), 0))
+        screen = wire.screen(ADA)
+        nursery.cancel_scope.cancel()
+    evidence = Evidence(
+        asked=(Asked(ADA, message_id, ANSWER),),
+        messages={ADA: screen.messages},
+        drafts=(ADA,) if screen.draft else (),
+        deaths=(died,),
+        letters=tuple(read_letters(tmp_path)),
+        integrity=str(rows(tmp_path, "PRAGMA integrity_check")[0][0]),
+        exits=tuple(exits),
+        output=first.output + second.output,
+    )
+    assert judge(evidence) == {}

@@ -1,0 +1,349 @@
+"""A world in which bots die: an emulated Telegram on real sockets, people, and one process after the other.
+
+A `Fate` says which scenario is played and where its processes are struck; `play` plays it, until everything is quiet
+after the last of them, and returns what is left as `Evidence`. Several fates may be played at once, on one `Nursery`
+of bots, under one clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from subprocess import PIPE
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import attrs
+import trio
+from kill_judges import Asked, Evidence, Exit, Letter, judge
+from kill_scenarios import DATABASE, GRACE, OUTPUT, RUNS, SCENARIOS, Ask, Scenario, lay_database
+from scenes import ADA, BOB, GROUP, LATENCY, TOKEN
+
+from triolet.emulator import EmulatedTelegram, TelegramServer, open_telegram_server
+
+MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a folder of its own is made there
+CHATS: Final = (ADA, BOB, GROUP)
+
+QUIET: Final = 5.0
+"""Seconds without a call after which all is over, if the database agrees."""
+LONG_QUIET: Final = 45.0
+"""Seconds without a call after which all is over, whatever the database says; no back-off is longer than 30."""
+GLANCE: Final = 0.25
+PATIENCE: Final = 400.0
+"""Seconds in which a process has to become quiet."""
+
+
+@attrs.frozen
+class Fate:
+    """``strikes`` are the boundaries at which the first process, the second ... get the signal.
+
+    As text: the scenario, the boundaries and, for another signal than SIGKILL, its name, as in ``edit:37:12``.
+    """
+
+    scenario: str
+    strikes: tuple[int, ...] = ()
+    signal: int = signal.SIGKILL
+
+    @classmethod
+    def parse(cls, text: str) -> Fate:
+        scenario, *rest = text.split(":")
+        number = signal.Signals[rest.pop()] if rest and not rest[-1].isdigit() else signal.SIGKILL
+        return cls(scenario, tuple(map(int, rest)), number)
+
+    def __str__(self) -> str:
+        named = [] if self.signal == signal.SIGKILL else [signal.Signals(self.signal).name]
+        return ":".join([self.scenario, *map(str, self.strikes), *named])
+
+
+@attrs.define(eq=False)
+class Bot:
+    """A process of the program's; ``exit`` and what follows are known when it is ``over``.
+
+    ``place`` is where it was struck, empty if it never was, and ``seconds`` is how long it lived from then on.
+    """
+
+    pid: int = 0
+    exit: int = 0
+    passed: int = 0
+    place: str = ""
+    seconds: float = 0.0
+    born: trio.Event = attrs.Factory(trio.Event)
+    over: trio.Event = attrs.Factory(trio.Event)
+
+    def note(self, facts: Mapping[str, Any]) -> None:
+        if "pid" in facts:
+            self.pid = facts["pid"]
+            self.born.set()
+        else:
+            self.exit, self.passed = facts["exit"], facts["passed"]
+            self.place, self.seconds = facts["place"], facts["seconds"]
+            self.over.set()
+
+
+class BotServer:
+    """The program of `kill_server`, seen from here."""
+
+    def __init__(self, process: trio.Process, rate: float) -> None:
+        self._process = process
+        self._rate = rate
+        self._bots: list[Bot] = []
+        self._turn = trio.Lock()
+
+    async def start(self, fate: Fate, folder: Path, api_base: str, strike_at: int | None) -> Bot:
+        bot = Bot()
+        self._bots.append(bot)
+        order = {
+            "number": len(self._bots) - 1,
+            "scenario": fate.scenario,
+            "folder": str(folder),
+            "api_base": api_base,
+            "strike_at": strike_at,
+            "strike": int(fate.signal),
+            "rate": self._rate,
+        }
+        assert self._process.stdin is not None
+        async with self._turn:
+            await self._process.stdin.send_all(json.dumps(order).encode() + b"\n")
+        await bot.born.wait()
+        return bot
+
+    async def listen(self) -> None:
+        assert self._process.stdout is not None
+        rest = b""
+        async for data in self._process.stdout:
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                facts = json.loads(line)
+                self._bots[facts.pop("number")].note(facts)
+
+
+@asynccontextmanager
+async def open_bot_server(rate: float) -> AsyncIterator[BotServer]:
+    """Bots in processes of their own, for as long as the block runs; ``rate`` is that of the clock it runs under."""
+    program = [sys.executable, str(Path(__file__).with_name("kill_server.py"))]
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHONPATH": path}
+    process = await trio.lowlevel.open_process(program, stdin=PIPE, stdout=PIPE, env=environment)
+    server = BotServer(process, rate)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.listen)
+        try:
+            yield server
+        finally:
+            nursery.cancel_scope.cancel()
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+
+
+@attrs.frozen
+class Played:
+    """What came of a fate: ``passed`` are the boundaries of each process, ``places`` where those were that were struck.
+
+    ``at_stops`` is what there was each time when a process had ended in order, and no other had begun.
+    """
+
+    fate: Fate
+    evidence: Evidence
+    at_stops: tuple[Evidence, ...]
+    passed: tuple[int, ...]
+    places: tuple[str, ...]
+
+    def faults(self) -> dict[str, list[str]]:
+        """What is wrong; a process that ends in order leaves no placeholder even for a moment."""
+        found = judge(self.evidence)
+        for evidence in self.at_stops:
+            early = judge(evidence)
+            for name in ("orphaned", "draft left"):
+                found[name] = [*found.get(name, []), *(f"between: {fault}" for fault in early.get(name, []))]
+        return {name: faults for name, faults in found.items() if faults}
+
+
+async def play(server: BotServer, fate: Fate) -> Played:
+    with TemporaryDirectory(dir=MEMORY, prefix="kill-") as folder:
+        telegram = EmulatedTelegram(token=TOKEN, epoch=time.time() - trio.current_time(), latency=LATENCY)
+        for user, name in ((ADA, "Ada"), (BOB, "Bob")):
+            telegram.add_private_chat(user, name)
+        telegram.add_group(GROUP, "Friends", (ADA, BOB), supergroup=True)
+        async with open_telegram_server(telegram) as wire, trio.open_nursery() as nursery:
+            base = await nursery.start(wire.serve_tcp)
+            town = Town(fate, SCENARIOS[fate.scenario], Path(folder), wire)
+            town.prepare()
+            nursery.start_soon(town.speak)
+            nursery.start_soon(town.allow)
+            await town.run_bots(server, base)
+            nursery.cancel_scope.cancel()
+        return town.played()
+
+
+@attrs.define(eq=False)
+class Town:
+    """One fate as it is played."""
+
+    fate: Fate
+    scenario: Scenario
+    folder: Path
+    wire: TelegramServer
+    asked: list[Asked] = attrs.Factory(list)
+    bots: list[Bot] = attrs.Factory(list)
+    deaths: list[float] = attrs.Factory(list)
+    stops: list[float] = attrs.Factory(list)
+    at_stops: list[Evidence] = attrs.Factory(list)
+    exits: list[Exit] = attrs.Factory(list)
+
+    @property
+    def telegram(self) -> EmulatedTelegram:
+        return self.wire.telegram
+
+    # People
+
+    def prepare(self) -> None:
+        """What was before the first start."""
+        for ask in self.scenario.asks:
+            if ask.after is None:
+                self.say(ask)
+        lay_database(self.scenario, self.folder, self.telegram.updates.pending)
+        if self.scenario.schema:
+            self.telegram.updates.drop_all()  # an earlier version has them, and has said so
+
+    def say(self, ask: Ask) -> None:
+        message_id = self.wire.say(ask.chat, ask.text, user_id=None if ask.chat > 0 else ADA)
+        self.asked.append(Asked(ask.chat, message_id, ask.expected, in_order=not ask.text.startswith("/")))
+
+    async def speak(self) -> None:
+        """Say the rest, each at its time."""
+        await self.wire.wait_until(lambda: bool(self.telegram.calls("getUpdates")))
+        began = trio.current_time()
+        for ask in self.scenario.asks:
+            if ask.after is not None:
+                await trio.sleep_until(began + ask.after)
+                self.say(ask)
+
+    async def allow(self) -> None:
+        """Allow every tool, once for each time that the bot asks."""
+        pressed: set[str] = set()
+        while True:
+            await trio.sleep(GLANCE)
+            for message in self.wire.screen(ADA).messages:
+                for button in (button for row in message.buttons for button in row):
+                    if button.text == "✅ Allow" and button.data and button.data not in pressed:
+                        pressed.add(button.data)
+                        self.wire.press_button(ADA, message.id, button.data)
+
+    # Processes
+
+    async def run_bots(self, server: BotServer, base: str) -> None:
+        for strike_at in (*self.fate.strikes, None):
+            bot = await server.start(self.fate, self.folder, base, strike_at)
+            self.bots.append(bot)
+            if not await self.wait_over(bot):
+                os.kill(bot.pid, signal.SIGTERM)
+                await bot.over.wait()
+                if not bot.place:
+                    self.exits.append(Exit(bot.exit, 0))
+                    return
+            self.note_end(bot)
+
+    def note_end(self, bot: Bot) -> None:
+        if self.fate.signal == signal.SIGKILL and bot.place:
+            self.deaths.append(trio.current_time())
+            self.exits.append(Exit(bot.exit, -signal.SIGKILL))
+        else:
+            self.stops.append(trio.current_time())
+            self.exits.append(Exit(bot.exit, 0, bot.seconds, GRACE + 3.0))
+            self.at_stops.append(self.evidence())
+
+    async def wait_over(self, bot: Bot) -> bool:
+        """Whether the process ends by itself, and not only when everything is quiet."""
+        began = trio.current_time()
+        with trio.move_on_after(PATIENCE):
+            while not self.is_quiet(trio.current_time() - began):
+                with trio.move_on_after(GLANCE):
+                    await bot.over.wait()
+                    return True
+        return False
+
+    def is_quiet(self, since: float) -> bool:
+        now = trio.current_time()
+        calls = [call for call in self.telegram.journal if call.method != "getUpdates"]
+        busy = any(call.outcome == "pending" and call.received > now - since for call in calls)
+        last = max((call.received for call in calls), default=now - since)
+        rest = min(now - last, since)
+        if busy or rest < QUIET or len(self.asked) < len(self.scenario.asks):
+            return rest >= LONG_QUIET
+        waits = any(letter.state in {"pending", "sending"} for letter in read_letters(self.folder))
+        return rest >= LONG_QUIET or not (waits or self.telegram.updates.pending or read_unfinished(self.folder))
+
+    # What is left
+
+    def played(self) -> Played:
+        return Played(
+            self.fate,
+            self.evidence(),
+            tuple(self.at_stops),
+            passed=tuple(bot.passed for bot in self.bots),
+            places=tuple(bot.place for bot in self.bots if bot.place),
+        )
+
+    def evidence(self) -> Evidence:
+        screens = {chat: self.wire.screen(chat) for chat in CHATS}
+        return Evidence(
+            asked=tuple(self.asked),
+            messages={chat: screen.messages for chat, screen in screens.items()},
+            drafts=tuple(chat for chat, screen in screens.items() if screen.draft is not None),
+            changes={chat: tuple(self.wire.transcript(chat)) for chat in CHATS},
+            deaths=tuple(self.deaths),
+            stops=tuple(self.stops),
+            effects=count_effects(self.folder),
+            unfinished=tuple(read_unfinished(self.folder)),
+            letters=tuple(read_letters(self.folder)),
+            integrity=str(rows(self.folder, "PRAGMA integrity_check")[0][0]),
+            exits=tuple(self.exits),
+            output=read(self.folder / OUTPUT),
+        )
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def count_effects(folder: Path) -> dict[str, int]:
+    """How often the tool that changes something has run."""
+    return {name: count for name, count in Counter(read(folder / RUNS).split()).items() if name == "act"}
+
+
+def rows(folder: Path, query: str) -> Sequence[tuple[Any, ...]]:
+    with closing(sqlite3.connect(folder / DATABASE)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def tables(folder: Path) -> set[str]:
+    return {name for (name,) in rows(folder, "SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def read_unfinished(folder: Path) -> list[str]:
+    """What the database takes for open."""
+    known = tables(folder)
+    if "inbox" not in known:
+        return ["the database has no tables"]
+    offered = "offered <> 1 AND " if "turn" in known else ""
+    query = f"SELECT update_id FROM inbox WHERE {offered}body IS NOT NULL"  # noqa: S608  # no foreign text
+    found = [f"update {number}" for (number,) in rows(folder, query)]
+    if "turn" in known:
+        found += [f"turn {number}" for (number,) in rows(folder, "SELECT number FROM turn")]
+    return found
+
+
+def read_letters(folder: Path) -> list[Letter]:
+    if "outbox" not in tables(folder):
+        return []
+    found = rows(folder, "SELECT chat_id, state, growing FROM outbox")
+    return [Letter(chat, state, bool(growing)) for chat, state, growing in found]
