@@ -9,7 +9,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -171,6 +172,53 @@ def test_what_is_left_of_a_crash_is_read_with_the_rest(path: Path) -> None:
     assert inspect(path.with_name("copy")).waiting == 0
 
 
+# Permissions
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A database in a folder of a user whom permissions bind: root is not."""
+    folder, root = Path(tempfile.mkdtemp()), os.geteuid() == 0
+    if root:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield make(folder / "triolet.db")
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("where", "mode", "problem"),
+    [
+        ("triolet.db", 0, "it cannot be opened; let this user read it and write its folder"),
+        (".", 0o500, "it cannot be opened; let this user read it and write its folder"),
+        (".", 0, "Permission denied"),
+    ],
+)
+def test_what_may_not_be_read_is_a_line(unprivileged: Path, where: str, mode: int, problem: str) -> None:
+    (unprivileged.parent / where).chmod(mode)
+    assert check(unprivileged) == [problem]
+    with pytest.raises(StoreError):
+        inspect(unprivileged)
+    with pytest.raises(StartError) as caught:
+        restore(unprivileged, unprivileged.with_name("copy"))
+    assert caught.value.exit_code == ExitCode.DATABASE
+
+
+def test_copy_is_read_where_nobody_may_write(unprivileged: Path) -> None:
+    """On a medium for reading, say: a copy of ours needs no file beside it."""
+    copy = unprivileged.with_name("copy")
+    back_up(unprivileged, copy)
+    unprivileged.parent.chmod(0o500)
+    assert check(copy) == []
+    with pytest.raises(StoreError, match=r"cannot be copied to .*: Permission denied"):
+        back_up(copy, unprivileged.with_name("another"))
+
+
 # What is in it
 
 
@@ -211,6 +259,7 @@ import sys
 from triolet.store.database import open_database, transaction
 
 connection = open_database(sys.argv[1])
+connection.execute("INSERT INTO history VALUES (1, 5, 0, 'user', hex(zeroblob(5000000)), 'complete', 1.0)")
 print(flush=True)
 for number in range(1_000_000):
     with transaction(connection):  # the two always agree
@@ -220,13 +269,14 @@ for number in range(1_000_000):
 
 
 def test_copy_beside_a_writer_is_of_one_moment(tmp_path: Path) -> None:
+    """It takes several steps, and the writer writes between them."""
     path = tmp_path / "triolet.db"
     with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE) as writer:
         try:
             assert writer.stdout is not None
             writer.stdout.readline()
             counts = []
-            for number in range(8):
+            for number in range(4):
                 back_up(path, tmp_path / f"copy{number}")
                 [updates] = values(tmp_path / f"copy{number}", "SELECT count(*) FROM inbox")
                 assert values(tmp_path / f"copy{number}", "SELECT count(*) FROM preference") == [updates]
@@ -335,6 +385,7 @@ def test_restore_takes_up_nothing_that_was_under_way(path: Path) -> None:
     assert values(path, "SELECT kind FROM button") == ["continue"]
     assert values(path, "SELECT update_id FROM inbox ORDER BY seq") == [0, 1, 2, 9], "known, if they come again"
     assert values(path, "SELECT count(*) FROM history") == [1]
+    assert b"morning" not in path.read_bytes(), "overwritten, not merely unlisted"
     assert values(copy, "SELECT count(*) FROM turn") == [1], "the copy stays as it is"
     assert check(path) == []
 
@@ -357,6 +408,29 @@ def test_damaged_database_is_moved_aside_as_it_is(path: Path) -> None:
     done = restore(path, copy)
     assert done.aside is not None
     assert done.aside.read_bytes() == b"rubbish"
+    assert check(path) == []
+
+
+def test_restore_killed_at_its_very_end_is_not_taken_for_an_unfinished_one(path: Path) -> None:
+    back_up(path, path.with_name("copy"))
+    make(path, "DELETE FROM inbox")
+    first = restore(path, path.with_name("copy")).aside
+    assert first is not None
+    restore_marker(path).write_text(first.name, encoding="utf-8")
+    second = restore(path, path.with_name("copy")).aside
+    assert second not in {None, first}
+    assert values(first, "SELECT update_id FROM inbox") == []
+
+
+@pytest.mark.parametrize(
+    "notes", [b"", b"\xff", b"../elsewhere", b"copy", b"triolet.db.before-restore-/../../x", b"a\0b"]
+)
+def test_notes_that_make_no_sense_are_not_followed(path: Path, notes: bytes) -> None:
+    back_up(path, path.with_name("copy"))
+    restore_marker(path).write_bytes(notes)
+    done = restore(path, path.with_name("copy"))
+    assert done.aside is not None
+    assert done.aside.name.startswith("triolet.db.before-restore-20")
     assert check(path) == []
 
 

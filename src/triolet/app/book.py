@@ -181,8 +181,11 @@ class Checkpoints:
         while True:
             await self._begun.wait()
             await trio.sleep(CHECKPOINT_SECONDS)
-            with self._store.unit():
-                for book in self._books:
-                    book.checkpoint()
+            self._write()  # in a frame of its own, which does not keep the last answer
             if not self._books:
                 self._begun = trio.Event()
+
+    def _write(self) -> None:
+        with self._store.unit():
+            for book in self._books:
+                book.checkpoint()

@@ -5,7 +5,6 @@ Each finding is a line with a mark: ``ok``; ``!!``, something is wrong; ``--``, 
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ import attrs
 from triolet.config import DEFAULT_FILE, ModelSettings, Settings, TelegramSettings, load
 from triolet.core.letters import Undelivered
 from triolet.core.ports import Executor
-from triolet.errors import ConfigError, StoreError, TelegramError, TelegramOutcomeUnknown, TelegramUnreachable
+from triolet.errors import ConfigError, StartError, TelegramError, TelegramOutcomeUnknown, TelegramUnreachable
 from triolet.net.network import Connect, connect_tcp
 from triolet.store.database import MEMORY
 from triolet.store.inspection import Contents, check, inspect, printable
@@ -102,19 +101,30 @@ def _look_at_database(path: Path) -> list[Finding]:
     if str(path) == MEMORY:
         return [Finding("--", "database: in memory, so a restart forgets everything")]
     try:
-        return [*_look_into(path), _look_at_space(path), _look_at_lock(path)]
-    except StoreError as error:
+        folder = real_path(path).parent
+        return [*_look_into(path), look_at_space(folder), _look_at_lock(path)]
+    except StartError as error:
         return [Finding("!!", f"database: {error}")]
 
 
 def _look_into(path: Path) -> list[Finding]:
-    if not os.path.lexists(path) and path.parent.is_dir():
+    if _is_to_come(path):
         return [Finding("--", f"database: {path} is not there yet; the first start makes it")]
     if problems := check(path):
         return [Finding("!!", f"database: {path}: {problem}") for problem in problems]
     found = inspect(path)
     size = f"{found.size / 1e6:.1f} MB"
     return [Finding("ok", f"database: {path}, {size}, schema {found.schema}, sound"), *_tell(found)]
+
+
+def _is_to_come(path: Path) -> bool:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return path.parent.is_dir()
+    except OSError:  # which whoever opens it will tell
+        return False
+    return False
 
 
 def _tell(found: Contents) -> list[Finding]:
@@ -140,12 +150,13 @@ def _moment(at: float) -> str:
         return "some time"
 
 
-def _look_at_space(path: Path) -> Finding:
+def look_at_space(folder: Path, *, scarce: int = SCARCE) -> Finding:
+    """Whether the database may grow: ``scarce`` bytes should be free."""
     try:
-        free = shutil.disk_usage(real_path(path).parent).free
+        free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Finding("!!", f"disk: {real_path(path).parent}: {error.strerror}")
-    return Finding("!!" if free < SCARCE else "ok", f"disk: {free / 1e6:,.0f} MB are free")
+        return Finding("!!", f"disk: {folder}: {error.strerror}")
+    return Finding("!!" if free < scarce else "ok", f"disk: {free / 1e6:,.0f} MB are free")
 
 
 def _look_at_lock(path: Path) -> Finding:

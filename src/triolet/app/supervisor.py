@@ -169,7 +169,7 @@ class Supervisor:
             self._late.offer(message, place)
             return []
         # Who wrote before there was a bot could not know how many messages wait.
-        limited = limited and not 0 < message.sent_at < self._began_at
+        limited = limited and not 0 < message.sent_at < int(self._began_at)
         return self._post(_question_of(message), limited=limited)
 
     def _answer_late(self, kept: KeptButton, update_id: int) -> list[int]:

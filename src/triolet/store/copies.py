@@ -132,7 +132,9 @@ def _copy(source: sqlite3.Connection, copy: Path) -> None:
         target.execute("PRAGMA synchronous = OFF")  # it is flushed when it is whole
         target.execute("PRAGMA journal_mode = OFF")
         source.execute("BEGIN")
-        source.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on all steps see one moment
+        source.execute(
+            "SELECT count(*) FROM sqlite_master"
+        ).fetchone()  # one moment for all steps: they would begin anew after a write
         source.backup(target, pages=STEP, progress=lambda *_: None)
         # One file, with nothing beside it, that can be read from a disk which cannot be written.
         target.execute("PRAGMA journal_mode = DELETE")

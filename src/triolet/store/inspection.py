@@ -32,10 +32,12 @@ BEGINNING: Final = 40
 UNFINISHED_LETTER: Final = "(state <> 'sent' OR growing OR stale_id IS NOT NULL)"
 _UNDELIVERED: Final = "state IN ('uncertain', 'dead')"
 
+_NO_ACCESS: Final = "it cannot be opened; let this user read it and write its folder"
 _SAID: Final = {
     sqlite3.SQLITE_NOTADB: "it is no database",
     sqlite3.SQLITE_CORRUPT: "it is damaged",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; let this user read it and write its folder",
+    sqlite3.SQLITE_CANTOPEN: _NO_ACCESS,
+    sqlite3.SQLITE_READONLY: _NO_ACCESS,  # the -shm that a reader needs
     sqlite3.SQLITE_BUSY: "another process holds it; try again",
     sqlite3.SQLITE_FULL: "the disk is full; free some space",
 }
@@ -124,8 +126,6 @@ def _obstacle(path: Path | str) -> str:
         return "there is no such file"
     except OSError as error:
         return described(error)
-    except ValueError:  # a NUL in it
-        return "this is no name of a file"
     if not stat.S_ISREG(found.st_mode):
         return "it is a folder" if stat.S_ISDIR(found.st_mode) else "it is not a file"
     if restore_marker(real_path(path)).exists():

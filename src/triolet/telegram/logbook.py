@@ -87,6 +87,10 @@ class Logbook:
         else:
             self._journal.forget(bubble.number)
 
+    def forget(self, bubble: Bubble) -> None:
+        """There is nothing to be done about it any more."""
+        self._journal.forget(bubble.number)
+
     def note_preview(self, bubble: Bubble, outcome: Outcome) -> None:
         """What came of that call."""
         if isinstance(outcome, Unknown) or bubble.candidates:

@@ -189,6 +189,8 @@ class Outbox:
         if letter.content is None:
             if newest is not None:
                 chat.lane.recover(message_call(bubble, _ANYTHING), newest, trio.current_time())
+            if bubble.target is None:
+                self._log.forget(bubble)  # if it is anywhere, nobody can tell where
             chat.lane.remove(bubble)
         else:
             delivery = self._delivery_of(letter, bubble)
