@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import hypothesis
 import pytest
@@ -47,15 +48,28 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Sum up what the sweeps did."""
-    runs, without_effect, hits = 0, 0, Counter[str]()
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.getreports(outcome):
-            told = dict(report.user_properties).get("sweep")
-            if told is not None:
-                runs, without_effect = runs + told["runs"], without_effect + told["without_effect"]
-                hits.update(told["hits"])
-    if runs:
+    """Sum up what the sweeps and the kills did."""
+    if sweeps := told(terminalreporter, "sweep"):
+        runs, without_effect = (sum(each[name] for each in sweeps) for name in ("runs", "without_effect"))
         terminalreporter.section("sweep")
-        by_part = ", ".join(f"{label} {count:,}" for label, count in hits.most_common())
+        by_part = listed(each["hits"] for each in sweeps)
         terminalreporter.write_line(f"{runs:,} runs, {without_effect:,} of them without effect; hits: {by_part}")
+    if kills := told(terminalreporter, "kills"):
+        terminalreporter.section("kills")
+        terminalreporter.write_line(listed(each["sums"] for each in kills))
+        terminalreporter.write_line("faults: " + (listed(each["faults"] for each in kills) or "none"))
+        terminalreporter.write_line("struck: " + listed(each["places"] for each in kills))
+
+
+def told(reporter: pytest.TerminalReporter, name: str) -> list[dict[str, Any]]:
+    """What tests have said under that name, for the summary."""
+    reports = [report for outcome in ("passed", "failed") for report in reporter.getreports(outcome)]
+    return [value for report in reports for key, value in report.user_properties if key == name]
+
+
+def listed(counts: Iterable[Mapping[str, int]]) -> str:
+    """The sums of the counts, the largest first."""
+    total = Counter[str]()
+    for each in counts:
+        total.update(each)
+    return ", ".join(f"{name} {count:,}" for name, count in total.most_common() if count)

@@ -24,15 +24,17 @@ from kill_scenarios import SCENARIOS
 from kill_world import BotServer, Fate, Played, open_bot_server, play
 from trio.testing import MockClock
 
-KILLS: Final = int(os.environ.get("KILLS", "260"))
+KILLS: Final = int(os.environ.get("KILLS", "230"))
 TERMS: Final = int(os.environ.get("TERMS", "104"))
 REPLAY: Final = os.environ.get("KILL_REPLAY", "")
 RATE: Final = float(os.environ.get("KILL_RATE", "20"))
-STOP_RATE: Final = RATE / 4
+STOP_RATE: Final = min(3.0, RATE)
 """A shutdown is measured in seconds of the clock on the wall: it must not be the machine that is late."""
 AT_ONCE: Final = 5
 STOPS_AT_ONCE: Final = 8
 PARTS: Final = 1 + KILLS // 1500
+DEATHS_EACH: Final = 1.75
+"""Of a fate: some of the second strikes come too late, when nothing is left to be done."""
 GOLDEN: Final = 0.618034
 
 SCENARIO_PARTS: Final = [(scenario, part) for scenario in SCENARIOS for part in range(PARTS)]
@@ -46,7 +48,7 @@ def spread(points: int, count: int, part: int = 0, parts: int = 1) -> list[int]:
 
 def fates(scenario: str, points: int, part: int) -> list[Fate]:
     """Two deaths each: where the second lies is as good as chance, and the same every time."""
-    count = max(1, round(KILLS / 2 / len(SCENARIOS)))
+    count = max(1, round(KILLS / DEATHS_EACH / len(SCENARIOS)))
     firsts = spread(points, count, part, PARTS)
     # The later the first, the less is left for the second to strike; a start is the least.
     left = [max(30.0, 1.2 * points - first) for first in firsts]
@@ -70,13 +72,16 @@ async def play_all(server: BotServer, fates: Sequence[Fate], at_once: int) -> li
 
 def sweep(scenario: str, chosen: Callable[[int], Sequence[Fate]], *, rate: float, at_once: int) -> list[Played]:
     """An undisturbed run, which tells how many points there are, and then all that are chosen of them."""
+    if REPLAY:
+        return run_all([Fate.parse(REPLAY)], rate, 1)
+    calm = run_all([Fate(scenario)], RATE, 1)
+    return [*calm, *run_all(chosen(calm[0].passed[0]), rate, at_once)]
 
+
+def run_all(fates: Sequence[Fate], rate: float, at_once: int) -> list[Played]:
     async def run() -> list[Played]:
         async with open_bot_server(rate) as server:
-            if REPLAY:
-                return [await play(server, Fate.parse(REPLAY))]
-            calm = await play(server, Fate(scenario))
-            return [calm, *await play_all(server, chosen(calm.passed[0]), at_once)]
+            return await play_all(server, fates, at_once)
 
     return trio.run(run, clock=MockClock(rate=rate))
 
@@ -93,7 +98,7 @@ def tell(played: Sequence[Played], request: pytest.FixtureRequest) -> None:
         "questions": len(asked),
         "of them answered whole": sum(not missing(*each) for each in asked),
         "notices of a restart": kinds["broken"],
-        "marked copies": kinds["copy"],
+        "notices of an unconfirmed message": kinds["copy"],
     }
     told: Any = {
         "sums": sums,
@@ -113,15 +118,17 @@ def lines_of(played: Played, test: str) -> Iterator[str]:
         yield f"KILL_REPLAY={played.fate} pytest '{test}'  # struck {', then '.join(played.places)}"
     for name, found in faults.items():
         yield from (f"    {name}: {fault}" for fault in found)
+    for chat, messages in played.evidence.messages.items() if faults or REPLAY else ():
+        yield from (f"    {chat}: {each.id} {each.sender}: {shortened(each.text)} {each.buttons}" for each in messages)
     if REPLAY:
         yield f"boundaries passed: {played.passed}"
         yield from played.evidence.output.splitlines()
-        for chat, messages in played.evidence.messages.items():
-            yield from (f"{chat}: {each.id} {each.sender}: {each.text!r} {each.buttons}" for each in messages)
         for chat, changes in played.evidence.changes.items():
-            yield from (
-                f"{chat}: at {each.at:.2f} {each.kind} {each.message_id or ''} {each.text!r}" for each in changes
-            )
+            yield from (f"{chat}: {each.at:.2f} {each.kind} {each.message_id or ''} {each.text!r}" for each in changes)
+
+
+def shortened(text: str) -> str:
+    return repr(text if len(text) <= 160 else f"{text[:40]} … {text[-120:]}")
 
 
 @pytest.mark.case("RR1", "RR2", "RR3", "RR4", "RR6", "RR17", "X1", "X2")

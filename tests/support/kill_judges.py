@@ -176,7 +176,7 @@ def is_placeholder(message: ScreenMessage) -> bool:
 def _broken_off(evidence: Evidence, asked: Asked) -> Iterator[str]:
     below = evidence.of_bot(asked.chat, asked.message_id)
     with_words = [place for place, each in enumerate(below) if any(has(each.text, word) for word in asked.expected)]
-    if not with_words or not missing(evidence, asked):
+    if not with_words or asked.expected[-1] not in missing(evidence, asked):
         return
     rest = takewhile(lambda each: not _is_of_others(evidence, asked, each), below[with_words[-1] :])
     if not any(map(is_report, rest)):
