@@ -74,7 +74,8 @@ SHIELDS: Final = {
 }
 BROAD: Final = {
     "app/turn.py:run_turn": "a mistake of ours ends one turn, visibly, and no other",
-    "app/turn.py:_commit": "whatever fails in the store, the answer is delivered and the other chats go on",
+    "app/turn.py:_commit": "whatever fails in the record, the answer is delivered and the other chats go on",
+    "app/turn.py:_show_end": "an answer that cannot be shown is recorded, or it would come again at every start",
     "observe/turns.py:_attend": "a failing observer is dropped, and breaks nothing",
     "tools/mcp_session.py:open_session": "what a bad message may come to within the SDK ends that session, and no more",
     "tools/runner.py:_run": "a failing tool tells the model, and breaks nothing",

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from rows import insert
 
 from triolet.app.doctor import Finding, examine, look_at_space
 from triolet.emulator import EmulatedTelegram, Fault, Refuse, Reset, ServerError, open_telegram_server
@@ -31,7 +32,6 @@ provider = "openai-chat"
 name = "test"
 api_key = "${OPENAI_API_KEY}"
 """
-LETTER = "INSERT INTO outbox VALUES (?, NULL, ?, '{}', ?, 0, ?, '[]', 0, 0, 1, NULL, NULL, 0, ?, ?)"
 
 
 async def asked(
@@ -87,15 +87,14 @@ async def test_only_looks(tmp_path: Path) -> None:
 async def test_what_is_left_to_do_is_counted_and_the_newest_letters_are_told(tmp_path: Path) -> None:
     with closing(open_database(str(tmp_path / "triolet.db"))) as connection:
         for number, offered in enumerate((0, 1, 2)):
-            insert = "INSERT INTO inbox(update_id, received_at, body, offered) VALUES (?, 1.0, '{}', ?)"
-            connection.execute(insert, (number, offered))
-        connection.execute("INSERT INTO turn VALUES (1, 5, 0, '[]', '[1]', 1.0, 1, '[]', NULL)")
+            insert(connection, "inbox", update_id=number, body="{}", offered=offered)
+        insert(connection, "turn", number=1)
         text = json.dumps({"text": "Good\nmorning \x1b[31m"})
         for number in range(12):
-            row = (number, -5, "dead" if number % 2 else "uncertain", text, "kicked\n", 1.7e9 + number)
-            connection.execute(LETTER, row)
-        connection.execute(LETTER, (50, 5, "pending", text, "", 1.0))
-        connection.execute(LETTER, (51, 5, "dead", None, "", math.inf))
+            told = {"state": "dead" if number % 2 else "uncertain", "content": text, "reason": "kicked\n"}
+            insert(connection, "outbox", number=number, chat_id=-5, changed_at=1.7e9 + number, **told)
+        insert(connection, "outbox", number=50, state="pending")
+        insert(connection, "outbox", number=51, chat_id=5, state="dead", reason="", changed_at=math.inf)
         lines = await asked(tmp_path)
     assert about(lines, "waiting") == "-- 2 messages, and 1 if somebody wants it"
     assert about(lines, "being written") == "-- 1 answer"

@@ -30,10 +30,6 @@ class RecordingTransport:
     frames: list[tuple[float, str]] = attrs.Factory(list)
     running: bool = False
 
-    @property
-    def live(self) -> Content | None:
-        return None
-
     async def run(self, latest: Latest) -> None:
         self.running = True
         try:
@@ -47,6 +43,9 @@ class RecordingTransport:
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
         assert not self.running, "what stays is committed when nothing is shown any more"
         self.log.append(f"commit {frame.text!r} {mark!r}")
+
+    def snapshot(self, frame: Frame) -> Content | None:
+        raise AssertionError("that is the book's to ask for")
 
     def drop_keyboard(self) -> None:
         raise AssertionError("a turn has no say in that")

@@ -11,7 +11,7 @@ import attrs
 import pytest
 import trio
 from model_server import KEY, Hang, ModelServer, open_model_server, reply
-from processes import CONFIG, Control, Running, start, start_emulator
+from processes import CONFIG, Control, Running, clean_environment, start, start_emulator
 
 ADA = 1001
 WORDS = [f"word{number} " for number in range(40)]
@@ -26,13 +26,13 @@ class Town:
 
 
 @asynccontextmanager
-async def open_town(folder: Path) -> AsyncIterator[Town]:
-    """Three programs and the wires between them."""
+async def open_town(folder: Path, **env: str) -> AsyncIterator[Town]:
+    """Three programs and the wires between them; ``env`` is the bot's, besides what it needs."""
     async with open_model_server() as model, start_emulator() as emulator, trio.open_nursery() as nursery:
         model_base = await nursery.start(model.serve_tcp)
         config = folder / "triolet.toml"
         config.write_text(CONFIG.format(api_base=emulator.base, model_base=model_base, key=KEY), encoding="utf-8")
-        async with start("run", "--config", str(config), cwd=folder) as bot:
+        async with start("run", "--config", str(config), cwd=folder, env=clean_environment(**env)) as bot:
             await bot.wait_output("bot.ready")
             yield Town(emulator, model, bot)
         nursery.cancel_scope.cancel()
@@ -83,7 +83,7 @@ async def test_signal_commits_the_partial_text_and_exits_with_0(tmp_path: Path, 
         town.bot.process.send_signal(number)
         assert await town.bot.wait_exit() == 0
         [answer] = await town.emulator.wait_messages(1)
-        assert answer.endswith("\n\n⏸ interrupted: the bot is restarting")
+        assert answer.endswith("\n\n⏸ interrupted: the bot is restarting · it goes on afterwards")
         assert "Traceback" not in town.bot.output
 
 
@@ -131,7 +131,7 @@ async def test_signal_before_the_bot_is_ready_ends_at_once(tmp_path: Path, numbe
 
 
 async def test_second_signal_does_not_wait(tmp_path: Path) -> None:
-    async with open_town(tmp_path) as town:
+    async with open_town(tmp_path, TRIOLET_SHUTDOWN_GRACE="20") as town:
         fault = {"method": "sendMessage", "action": {"name": "delay", "before": 60.0, "after": 0.0}}
         await town.emulator.post("fault", **fault)
         await town.emulator.post("message", chat_id=ADA, text="Hello")
@@ -139,5 +139,5 @@ async def test_second_signal_does_not_wait(tmp_path: Path) -> None:
         town.bot.process.send_signal(signal.SIGTERM)
         await town.bot.wait_output("bot.shutting_down")
         town.bot.process.send_signal(signal.SIGTERM)
-        with trio.fail_after(15):  # the drain would wait for 20 s
+        with trio.fail_after(15):  # the grace would last for 20 s
             assert await town.bot.wait_exit() == 0

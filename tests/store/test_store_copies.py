@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from rows import insert
 
 from triolet.errors import ExitCode, StartError, StoreError
 from triolet.store.copies import Restored, back_up, restore
@@ -22,8 +23,6 @@ from triolet.store.database import open_database
 from triolet.store.inspection import check, inspect
 from triolet.store.lock import hold_lock, restore_marker
 from triolet.store.schema import APPLICATION_ID, MIGRATIONS
-
-LETTER = "INSERT INTO outbox VALUES (?, NULL, 5, '{}', ?, 0, ?, '[]', 0, 0, 1, NULL, NULL, 0, ?, ?)"
 
 
 def make(path: Path, *statements: str, updates: int = 0) -> Path:
@@ -51,16 +50,17 @@ def unfinished_work(path: Path) -> None:
     """Something of everything that a restart would take up."""
     with closing(open_database(str(path))) as connection:
         for number, offered in enumerate((0, 1, 2)):
-            row = (number, 1.0, "{}", offered)
-            connection.execute("INSERT INTO inbox(update_id, received_at, body, offered) VALUES (?, ?, ?, ?)", row)
-        connection.execute("INSERT INTO inbox(update_id, received_at) VALUES (9, 1.0)")
-        connection.execute("INSERT INTO turn VALUES (1, 5, 0, '[]', '[1]', 1.0, 1, '[]', NULL)")
-        connection.execute("INSERT INTO tool_call VALUES (1, 'a', 'fetch', 0, 'running')")
-        for number, state in enumerate(("pending", "sending", "uncertain", "dead", "sent"), start=10):
-            connection.execute(LETTER, (number, state, '{"text": "Good\\nmorning"}', "blocked", float(number)))
-        for number, kind in enumerate(("continue", "resend", "answer")):
-            connection.execute("INSERT INTO button VALUES (?, ?, ?, '{}', '[]', NULL, '[]')", (number, kind, kind))
-        connection.execute("INSERT INTO history VALUES (1, 5, 0, 'user', '[]', 'complete', 1.0)")
+            insert(connection, "inbox", update_id=number, body="{}", offered=offered)
+        insert(connection, "inbox", update_id=9)
+        insert(connection, "turn", number=1, chat_id=5)
+        insert(connection, "tool_call", turn=1, call_id="a", state="running")
+        for number, state in enumerate(("pending", "sending", "uncertain", "dead"), start=10):
+            content = '{"text": "Good\\nmorning"}'
+            insert(connection, "outbox", number=number, state=state, content=content, reason="blocked")
+        insert(connection, "outbox", number=14, state="sent", reason="")
+        for kind in ("continue", "resend", "answer"):
+            insert(connection, "button", nonce=kind, kind=kind)
+        insert(connection, "history", role="user", ending="complete")
 
 
 @pytest.fixture
@@ -96,6 +96,11 @@ def torn(path: Path) -> None:
         file.write(b"\xff" * 4096 * 3)
 
 
+def lose_turn(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        insert(connection, "tool_call", turn=7, state="done")
+
+
 def instead(path: Path, make_it: Callable[[Path], object]) -> None:
     path.unlink()
     make_it(path)
@@ -124,7 +129,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
         "it has a trigger that is not Triolet's: t",
     ),
     "orphan": (
-        lambda path: run_sql(path, "INSERT INTO tool_call VALUES (7, 'a', 'fetch', 0, 'done')"),
+        lose_turn,
         "1 of its tool_call rows belong to no turn",
     ),
     "interrupted": (lambda path: restore_marker(path).touch(), "`triolet db restore` was interrupted"),
@@ -246,7 +251,7 @@ def test_contents_are_what_an_operator_asks_about(path: Path) -> None:
 )
 def test_beginning_of_a_letter_is_fit_for_any_terminal(path: Path, content: str | None, beginning: str) -> None:
     with closing(open_database(str(path))) as connection:
-        connection.execute(LETTER, (1, "dead", content, "", 1e300))
+        insert(connection, "outbox", number=1, state="dead", content=content, changed_at=1e300)
     [letter] = inspect(path).newest
     assert letter.beginning == beginning
 

@@ -145,4 +145,6 @@ provider = "openai-chat"
 name = "test"
 base_url = "{model_base}"
 api_key = "{key}"
+[shutdown]
+grace = 0.5
 """

@@ -108,9 +108,11 @@ def is_of_model(connection: Any) -> bool:
     return bool(connection.can_handle_request(MODEL_ORIGIN))
 
 
-def check_inbox(world: World) -> None:
-    """Nothing waits to be done."""
+def check_done_with(world: World) -> None:
+    """No update waits, no answer is open, and no message is on its way for all the store knows."""
     assert world.count("SELECT count(*) FROM inbox WHERE body IS NOT NULL") == 0
+    assert world.count("SELECT count(*) FROM turn") == 0
+    assert world.count("SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending') OR growing") == 0
 
 
 # The screen

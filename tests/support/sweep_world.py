@@ -11,7 +11,6 @@ import json
 import math
 import re
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -50,18 +49,28 @@ import triolet.telegram.client
 import triolet.tools.mcp_session
 from triolet.app.bot import serve_bot
 from triolet.app.supervisor import Supervisor
-from triolet.app.turn import Ask, Record, Turn, run_turn
-from triolet.config import McpSettings, ModelSettings, Secret, StoreSettings, StreamingSettings
+from triolet.app.turn import Ask, OpenUnit, Record, Turn, run_turn
+from triolet.config import (
+    McpSettings,
+    ModelSettings,
+    RestartSettings,
+    Secret,
+    ShutdownSettings,
+    StoreSettings,
+    StreamingSettings,
+)
 from triolet.core.commands import BusyMode
 from triolet.core.conversation import ConversationKey, Message
 from triolet.core.events import TextDelta, TurnBatch, TurnEvent
 from triolet.core.ports import Provider, Tool
+from triolet.core.recovery import Resume
 from triolet.emulator import Fault, Limits, TelegramServer, open_telegram_server
+from triolet.emulator.telegram import EPOCH
 from triolet.net.network import open_transport
 from triolet.providers import open_provider
 from triolet.providers.scripted import ScriptedProvider, constant
-from triolet.store import run_inline
-from triolet.store import sqlite as sqlite_store
+from triolet.store import history, inbox
+from triolet.telegram.poller import dispatch_all
 from triolet.testing import task_name, waits_in
 from triolet.tools import tool
 
@@ -243,6 +252,7 @@ class World:
 
     play: Play
     busy: BusyMode
+    resume: Resume
     folder: Path
     model: ModelServer
     server: TelegramServer
@@ -274,6 +284,8 @@ class World:
         settings = attrs.evolve(
             scene_settings(streaming=StreamingSettings(busy=self.busy), allow=CHATS),
             store=StoreSettings(path=self.folder / "bot.db"),
+            shutdown=ShutdownSettings(grace=0.0),
+            restart=RestartSettings(resume=self.resume),
             mcp=(McpSettings("wire", url="http://mcp.test/mcp", allow=("*",), trusted=("*",)),) * self.play.mcp,
         )
         with self.bot:
@@ -283,6 +295,7 @@ class World:
                 executor=self.disk,
                 connect=self.connect,
                 tools=[busy_tool(self, name, seconds) for name, seconds in self.play.tools.items()],
+                wall_clock=lambda: EPOCH + trio.current_time(),
                 shutdown=self.shutdown,
                 task_status=task_status,
             )
@@ -339,10 +352,10 @@ class World:
         act(*args, **kwargs, now=trio.current_time())
         for update in self.server.telegram.updates.pending:
             # What is on its way already comes first; all of it will come once more, by the next poll.
-            [is_new] = sqlite_store._receive(connection, [(update["update_id"], 0.0, json.dumps(update))])
+            [is_new] = inbox.receive(connection, [(update["update_id"], EPOCH, json.dumps(update))])
             if is_new:
                 self.supervisor.heed(update)
-                sqlite_store._finish(connection, list(self.supervisor.dispatch(update)))
+                dispatch_all([update], self.supervisor._services.store, self.supervisor.dispatch)
 
     def look(self) -> Moment:
         """What there is now."""
@@ -369,10 +382,8 @@ class World:
 
     async def history(self, chat: int = ADA) -> list[Message]:
         """What is stored, read past the bot."""
-        path = self.folder / "bot.db"
-        with closing(sqlite3.connect(path)) as connection:
-            store = sqlite_store.SqliteStore(str(path), connection, run_inline, time.time)
-            return await store.load(ConversationKey(chat))
+        with closing(sqlite3.connect(self.folder / "bot.db")) as connection:
+            return history.load(connection, history.key_columns(ConversationKey(chat)))
 
     def count(self, query: str) -> int:
         """What the database says."""
@@ -424,7 +435,7 @@ def _reached(world: World) -> Iterator[None]:
             super().__init__(*args, **kwargs)
             world.supervisor = self
 
-    async def seen(turn: Turn, ask: Ask, record: Record) -> None:
+    async def seen(turn: Turn, ask: Ask, record: Record, unit: OpenUnit) -> None:
         noted = SeenTurn(turn, trio.current_time())
         world.seen.append(noted)
 
@@ -436,7 +447,7 @@ def _reached(world: World) -> Iterator[None]:
             await ask(emit_and_note)
 
         try:
-            await run_turn(turn, ask_and_note, record)
+            await run_turn(turn, ask_and_note, record, unit)
         finally:
             noted.over_at = world.idle_at = trio.current_time()
 
@@ -460,7 +471,7 @@ def _model_of(play: Play) -> ModelSettings:
 
 
 @asynccontextmanager
-async def open_world(play: Play, busy: BusyMode) -> AsyncIterator[World]:
+async def open_world(play: Play, busy: BusyMode, resume: Resume = "auto") -> AsyncIterator[World]:
     telegram = open_telegram(Limits())
     telegram.latency = LATENCY
     for chat in MORE:
@@ -475,7 +486,7 @@ async def open_world(play: Play, busy: BusyMode) -> AsyncIterator[World]:
         ):
             model.connect_delay = 0.01
             model.script = play.answers
-            world = World(play, busy, Path(folder), model, server, provider, McpWire(servers), nursery, log)
+            world = World(play, busy, resume, Path(folder), model, server, provider, McpWire(servers), nursery, log)
             with _reached(world):
                 await world.start_bot()
                 for fault in play.faults:

@@ -18,10 +18,10 @@ from scenes import ADA, GROUP
 from sweep_checks import (
     answers_in,
     asked_in,
+    check_done_with,
     check_ended_at_once,
     check_history,
     check_house,
-    check_inbox,
     check_kept,
     check_nothing_begins,
     check_screen,
@@ -50,9 +50,11 @@ from sweep_world import (
 )
 from trio.lowlevel import Task
 
+from triolet.app.book import CONTINUE
 from triolet.app.model import GO_ON
 from triolet.core.commands import BusyMode
 from triolet.core.conversation import Ending
+from triolet.core.recovery import Resume
 from triolet.emulator import Delay, Fault, Flood, Refuse, ServerError
 from triolet.testing import Trial
 
@@ -68,10 +70,10 @@ class Strike:
     Attributes:
         ends: how the answers end that it finds; None if it ends none.
         last: nothing follows it: no model is asked any more until somebody asks again.
+        resume: what becomes of the answers that it interrupts, if the bot is what it ends.
         mend: what is done before the silence.
         tolerated: errors that it may have logged.
         leaves_previews: what was growing on the screen may stay as it is.
-        leaves_unstored: what was said while it lasted may not be stored.
         at_delivery: it also comes when all answers are recorded, and on their way.
         spares: parts of the bot at whose steps it finds nothing.
     """
@@ -81,17 +83,17 @@ class Strike:
     ends: Ending | None = None
     last: bool = False
     busy: BusyMode = "queue"
+    resume: Resume = "auto"
     mend: Callable[[World], object] = lambda world: None
     tolerated: Collection[str] = ()
     leaves_previews: bool = False
-    leaves_unstored: bool = False
     at_delivery: bool = False
     spares: frozenset[str] = frozenset()
 
 
 async def play_on(trial: Trial, play: Play, strike: Strike) -> None:
     """A whole run: the play with the strike, a long silence, and another question."""
-    async with open_world(play, strike.busy) as world:
+    async with open_world(play, strike.busy, strike.resume) as world:
 
         def act() -> None:
             moment = world.look()
@@ -119,8 +121,7 @@ async def play_on(trial: Trial, play: Play, strike: Strike) -> None:
                 check_screen(world, chat)
             await _ask_again(world, chat)
         check_house(world, strike.tolerated)
-        if not (trial.hit and strike.leaves_unstored):
-            check_inbox(world)
+        check_done_with(world)
 
 
 async def _check(world: World, strike: Strike, *, hit: bool) -> None:
@@ -319,9 +320,23 @@ async def check_shut_down(world: World) -> None:
         check_kept(world, await world.history(chat), chat)
         await check_history(world, chat)
     await restart(world)
+    await check_resumed(world)
+
+
+async def check_resumed(world: World) -> None:
+    """The question has a whole answer, behind a part that was seen and is marked, if there is one."""
+    check_done_with(world)
     for chat in world.play.chats:
-        assert asked_in(await world.history(chat)) == [hello(chat)]
-        await check_history(world, chat)
+        history, whole = await world.history(chat), world.play.answer_to(chat)
+        text = unmarked(shown(world, chat))
+        assert asked_in(history) in ([hello(chat)], [hello(chat), CONTINUE])
+        assert answers_in(history)[-1].ending is Ending.COMPLETE
+        assert text.endswith(whole)
+        assert whole.startswith(text.removesuffix(whole))
+        assert text.startswith(world.moment.shown[chat])
+        assert len(asked_in(history)) == 1 + (text != whole), (
+            "what has been seen is not begun anew, and nothing else is"
+        )
 
 
 def check_ended(world: World) -> None:
@@ -337,7 +352,7 @@ async def restart(world: World) -> None:
 
 
 async def check_killed(world: World) -> None:
-    """What people had seen is stored, each answer once; what was on its way may be lost."""
+    """What people had seen is stored, each answer once; what was on its way goes on with the next start."""
     check_ended(world)
     for chat in world.play.chats:
         history = await world.history(chat)
@@ -345,8 +360,7 @@ async def check_killed(world: World) -> None:
         assert world.play.answer_to(chat).startswith(stored)
         check_kept(world, history, chat)
     await restart(world)
-    for chat in world.play.chats:
-        assert asked_in(await world.history(chat)) == [hello(chat)]
+    await check_resumed(world)
 
 
 # Faults
@@ -384,18 +398,20 @@ async def check_whole(world: World) -> None:
         await check_history(world, chat)
 
 
-async def check_unstored(world: World) -> None:
-    """The whole answer, though nobody could store it; the operator knows."""
-    for chat in world.play.chats:
-        assert unmarked(shown(world, chat)) == world.play.answer_to(chat)
-    assert not world.moment.live or "turn.not_recorded" in {event["event"] for event in world.log}
+async def check_late(world: World) -> None:
+    """The whole answer, which is stored as soon as the disk takes it; the operator knows."""
+    await check_whole(world)
+    told = {event["event"] for event in world.log}
+    assert not world.moment.live or {"store.failing", "store.works_again", "turn.not_recorded"} <= told
 
 
 STRIKES: Mapping[str, Strike] = {
     "stop": Strike(on_work(everybody_says("/stop")), check_beginning, Ending.STOPPED, last=True),
     "button": Strike(press, check_beginning, Ending.STOPPED, last=True, spares=frozenset({"conversation"})),
     "new": Strike(on_work(everybody_says("/new")), check_forgotten, Ending.STOPPED, last=True),
-    "cancel": Strike(cancel, check_beginning, Ending.SHUTDOWN, last=True, spares=frozenset({"conversation"})),
+    "cancel": Strike(
+        cancel, check_beginning, Ending.SHUTDOWN, last=True, resume="off", spares=frozenset({"conversation"})
+    ),
     "message": Strike(on_work(everybody_says(AGAIN)), check_both),
     "message_stop": Strike(on_work(everybody_says(AGAIN, "/stop")), check_beginning, Ending.STOPPED, last=True),
     "interrupt": Strike(on_work(everybody_says(AGAIN)), check_newest, Ending.INTERRUPTED, busy="interrupt"),
@@ -415,7 +431,6 @@ STRIKES: Mapping[str, Strike] = {
         check_killed,
         Ending.SHUTDOWN,
         at_delivery=True,
-        leaves_previews=True,
     ),
     "broken_telegram": Strike(always(cut_wires), check_whole, at_delivery=True),
     "telegram_500": Strike(always(telegram_fails(ServerError(500))), check_whole, at_delivery=True),
@@ -424,10 +439,9 @@ STRIKES: Mapping[str, Strike] = {
     "model_500": Strike(on_work(lambda world: world.model.answer(refuse(500, "out of order"))), check_whole),
     "full_disk": Strike(
         on_work(lambda world: world.disk.break_down()),
-        check_unstored,
+        check_late,
         mend=lambda world: world.disk.recover(),
-        tolerated={"turn.not_recorded"},
-        leaves_unstored=True,
+        tolerated={"turn.not_recorded", "store.failing"},
     ),
 }
 

@@ -44,7 +44,7 @@ from triolet.transports.telegram import TelegramScreen
 
 log = structlog.get_logger()
 
-DRAIN_SECONDS = 2.5
+DRAIN_SECONDS = 2.0
 """How long a shutdown waits, when the answers have had their grace, for messages on their way; the rest of them go out
 with the next start."""
 
@@ -127,14 +127,14 @@ async def serve_bot(
             bot = await _introduce(house.calls)
             services = _services(settings, providers, house, wall_clock)
             ending = _Ending(shutdown, trio.Event() if hurry is None else hurry, settings.shutdown.grace)
-            async with trio.open_nursery() as upkeep:
-                upkeep.start_soon(services.checkpoints.run)
-                upkeep.start_soon(_tidy, house.store)
+            async with trio.open_nursery() as upkeep_nursery:
+                upkeep_nursery.start_soon(services.checkpoints.run)
+                upkeep_nursery.start_soon(_tidy, house.store)
                 problem = await _serve(settings, services, house, bot, ending, task_status)
                 with ending.limited(DRAIN_SECONDS) as drain:
-                    upkeep.start_soon(ending.shorten, drain, DRAIN_SECONDS)
+                    upkeep_nursery.start_soon(ending.shorten, drain, DRAIN_SECONDS)
                     await house.outbox.wait_idle()
-                upkeep.cancel_scope.cancel(reason="the bot ends")
+                upkeep_nursery.cancel_scope.cancel(reason="the bot ends")
     except* StartError as group:
         problem = _first(group)
     if problem is not None:
@@ -178,11 +178,11 @@ async def _serve(
     task_status: trio.TaskStatus[BotIdentity],
 ) -> StartError | None:
     """Poll and answer; returns when every answer is committed, with the reason if it was not asked for."""
-    async with trio.open_nursery() as watch, trio.open_nursery() as nursery:
+    async with trio.open_nursery() as watch_nursery, trio.open_nursery() as nursery:
         supervisor = Supervisor(nursery, services, _access(settings), bot)
         house.outbox.offer_resend = supervisor.offer_resend
         polling = trio.CancelScope()
-        watch.start_soon(_cancel_on, ending.shutdown, polling)
+        watch_nursery.start_soon(_cancel_on, ending.shutdown, polling)
         problem: StartError | None = None
         with polling:
             try:
@@ -203,11 +203,11 @@ async def _serve(
         ending.shutdown.set()
         supervisor.close()
         with ending.limited(0.0) as grace:
-            watch.start_soon(ending.shorten, grace, 0.0)
+            watch_nursery.start_soon(ending.shorten, grace, 0.0)
             await supervisor.wait_idle()
         supervisor.shut_down()
         await supervisor.wait_idle()
-        watch.cancel_scope.cancel(reason="every answer has ended")
+        watch_nursery.cancel_scope.cancel(reason="every answer has ended")
     return problem
 
 

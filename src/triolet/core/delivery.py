@@ -46,18 +46,15 @@ SEARCH_AFTER = 2.0
 SENDING_AGAIN = italic("↻ Telegram did not confirm a message. Here it comes again…")
 
 BELOW = italic("⤵ the answer is below")
-
 SENT_AGAIN = "↻ sent again: Telegram did not confirm the first copy"
-
 UNCONFIRMED = "Telegram did not confirm it"
-
 NOT_CONFIRMED = italic("↻ Telegram did not confirm a message that belongs here. Is it missing?")
 
 Uncertain: TypeAlias = Literal["ask", "resend", "skip"]
 """What becomes of a message that may be there: rule 3."""
 
 MAX_REFUSED = 5
-"""Repetitions of what was refused for no reason we know: half a minute. It does no harm, and may help."""
+"""Repetitions of what was refused for no reason we know: half a minute."""
 
 MAX_UNKNOWN = 20
 """Unknown outcomes of one edit in a row, after which it is given up: seven minutes at least."""

@@ -29,7 +29,7 @@ NEWEST: Final = 10
 BEGINNING: Final = 40
 """Characters of a letter that tell which one it is."""
 
-UNFINISHED_LETTER: Final = "(state <> 'sent' OR growing OR stale_id IS NOT NULL)"
+UNFINISHED_LETTER: Final = "(state <> 'sent' OR growing)"
 _UNDELIVERED: Final = "state IN ('uncertain', 'dead')"
 
 _NO_ACCESS: Final = "it cannot be opened; let this user read it and write its folder"

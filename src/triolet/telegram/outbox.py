@@ -106,7 +106,7 @@ class Outbox:
         self._next_draft_id = first_draft_id
         self._overall = open_overall()
         self._chats: dict[int, _ChatLane] = {}
-        self._presses = Presses(api, nursery)
+        self._presses = Presses(api)
 
     def open_bubble(
         self, place: Place, *, silent: bool = False, replies: bool = True, turn: int | None = None
@@ -224,7 +224,7 @@ class Outbox:
 
     def answer_press(self, query_id: str, text: str = "") -> None:
         """Tell who pressed a button that it was heard, with a line of text or without."""
-        self._presses.answer(query_id, text)
+        self._nursery.start_soon(self._presses.answer, query_id, text)
 
     def _start_delivering(self, chat: _ChatLane) -> None:
         if chat.lane.has_errands and not chat.delivering:
