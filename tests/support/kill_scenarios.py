@@ -31,6 +31,7 @@ from triolet.config import (
 )
 from triolet.core.commands import PREFERENCES
 from triolet.core.ports import ModelRequest, Tool
+from triolet.emulator import Delay, Fault, Reset
 from triolet.providers.scripted import End, Pause, Say, Step
 from triolet.store.database import open_database
 from triolet.store.schema import MIGRATIONS
@@ -76,12 +77,21 @@ class Told:
 
 @attrs.frozen(kw_only=True)
 class Scenario:
-    """``schema`` is what the database had been made with: 0 for none at all, None for the newest."""
+    """``schema`` is what the database had been made with: 0 for none at all, None for the newest.
+
+    ``faults`` are Telegram's own, from the beginning.
+    """
 
     asks: tuple[Ask, ...]
     transport: str = "auto"
     schema: int | None = None
+    faults: tuple[Fault, ...] = ()
 
+
+LOST: Final = Fault(action=Reset(carried_out=True), method="sendMessage")
+"""The first message comes, and nobody hears of it."""
+SLOW: Final = Fault(action=Delay(before=1.0, after=0.5), method=("sendMessage", "editMessageText"), times=None)
+"""A message comes when who sent it may be dead."""
 
 TOLD: Final[dict[str, Told]] = {
     "tea": Told(),
@@ -115,6 +125,9 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "long-edit": Scenario(asks=(asked("floccinaucinihilipilification"),), transport="edit"),
     "tools": Scenario(asks=(asked("ore"),)),
     "effects": Scenario(asks=(asked("elm"),), transport="edit"),
+    "lost": Scenario(asks=(asked("ink"),), faults=(LOST,)),
+    "slow": Scenario(asks=(asked("ink"),), faults=(SLOW,)),
+    "slow-edit": Scenario(asks=(asked("tea"),), transport="edit", faults=(SLOW,)),
     "first": Scenario(asks=(asked("ink", after=None),), schema=0),
     "schema-1": Scenario(asks=(asked("ink", after=None),), schema=1),
     "schema-2": Scenario(asks=(asked("ink", after=None), asked("oak")), schema=2),
