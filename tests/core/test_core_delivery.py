@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
@@ -17,6 +18,7 @@ from triolet.core.calls import (
     Bubble,
     Call,
     Delivered,
+    Keyboard,
     Outcome,
     Place,
     Refused,
@@ -30,14 +32,17 @@ from triolet.core.delivery import (
     BELOW,
     MAX_REFUSED,
     MAX_UNKNOWN,
+    NOT_CONFIRMED,
     SEARCH_AFTER,
     SENDING_AGAIN,
     SENT_AGAIN,
+    UNCONFIRMED,
     Delivery,
     Errand,
     Removal,
     Search,
     State,
+    Uncertain,
 )
 from triolet.core.lane import Lane
 from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic
@@ -47,6 +52,8 @@ RICH = RichText("<p>hello</p>", "hello")
 COPY = f"*hello\n\n{SENT_AGAIN}"
 LINE = f"*{SENDING_AGAIN.text}"
 """What a lost message is sent as, until the sending of that is confirmed."""
+ASKS = f"*{NOT_CONFIRMED.text}"
+"""The line that asks whether a message is missing."""
 PLACES = (21, 22, 23)
 """Where a message is sought that may have been sent."""
 
@@ -766,6 +773,142 @@ def test_a_place_is_mended_and_the_message_sent_as_it_was(content: Content) -> N
     assert call_of(delivery).params == message_call(Bubble(mended, 4), content).params
 
 
+# What is done where nobody can tell
+
+AGAIN = (("Again", "n1"),)
+"""The button under the line that asks."""
+
+NEW_LINE = [Step("send", 4, SENT, WAITING, 0, LINE), Step("edit 21", 4, OK, DELIVERED, 0, COPY)]
+ASKED = [Step("send", 4, SENT, UNCERTAIN, 0, ASKS, UNCONFIRMED)]
+
+UNSURE: list[tuple[str, Uncertain, Sequence[int], list[Step]]] = [
+    ("nobody can look, so it is sent again", "resend", (), [Step("send", 1, LOST, WAITING), *NEW_LINE]),
+    ("nobody can look, so somebody is asked", "ask", (), [Step("send", 1, LOST, WAITING), *ASKED]),
+    ("all places were looked at, so it is sent again", "ask", PLACES, [*lost(), *NEW_LINE]),
+    ("also where nobody is asked", "skip", PLACES, [*lost(), *NEW_LINE]),
+    (
+        "the places cannot be looked at",
+        "ask",
+        PLACES,
+        [Step("send", 1, LOST, WAITING), Step("edit 21", 3, NO_CHAT, DEAD, 3, reason=NO_CHAT.description), *ASKED],
+    ),
+    (
+        "the line is refused for now",
+        "ask",
+        (),
+        [
+            Step("send", 1, LOST, WAITING),
+            Step("send", 4, UNPARSED, WAITING, 5, ASKS),
+            Step("send", 5, TOO_LONG, WAITING, 7, ASKS),
+            Step("send", 7, SENT, UNCERTAIN, 7, ASKS, UNCONFIRMED),
+        ],
+    ),
+    (
+        "the line is refused for good",
+        "ask",
+        (),
+        [Step("send", 1, LOST, WAITING), Step("send", 4, FORBIDDEN, DEAD, 0, ASKS, FORBIDDEN.description)],
+    ),
+    (
+        "the line may be there, so it is sent again, but not for ever",
+        "ask",
+        (),
+        [
+            Step("send", 1, LOST, WAITING),
+            *(Step("send", 100, LOST, WAITING, 100 + wait, ASKS) for wait in LONG_BACK_OFFS),
+            Step("send", 100, LOST, UNCERTAIN, 130, ASKS, "no answer"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("uncertain", "places", "steps"), [pytest.param(*row[1:], id=row[0]) for row in UNSURE])
+def test_what_nobody_can_tell_is_as_configured(uncertain: Uncertain, places: Sequence[int], steps: list[Step]) -> None:
+    target = bubble()
+    delivery = Delivery(target, HELLO, target, uncertain=uncertain)
+    assert walk(delivery, steps, places) == steps
+    assert delivery.is_told == any(step.shows == ASKS for step in steps)
+
+
+def test_what_nobody_can_tell_may_be_left_at_that() -> None:
+    target = bubble()
+    delivery = Delivery(target, HELLO, target, uncertain="skip")
+    walk(delivery, [Step("send", 1, LOST, WAITING)], places=())
+    assert delivery.next_call() is None
+    assert (delivery.state, delivery.reason, delivery.is_told) == (UNCERTAIN, UNCONFIRMED, False)
+
+
+RECOVERED: dict[Uncertain, list[Step]] = {"resend": NEW_LINE, "ask": ASKED, "skip": []}
+
+
+@pytest.mark.parametrize("sought", [True, False])
+@pytest.mark.parametrize("uncertain", RECOVERED)
+def test_what_an_earlier_run_has_sent_is_as_configured_though_all_places_were_looked_at(
+    uncertain: Uncertain, sought: bool
+) -> None:
+    """Others have written in the meantime: it may be anywhere."""
+    target = bubble(lost=True, sought=sought)
+    delivery = Delivery(target, HELLO, target, uncertain=uncertain)
+    delivery.was_sent = delivery.is_recovered = True
+    assert walk(delivery, RECOVERED[uncertain]) == RECOVERED[uncertain]
+    assert delivery.next_call() is None
+    assert delivery.state is (DELIVERED if uncertain == "resend" else UNCERTAIN)
+
+
+@pytest.mark.parametrize("uncertain", RECOVERED)
+def test_what_is_to_be_shown_has_been_sent_by_nobody_if_only_its_preview_was(uncertain: Uncertain) -> None:
+    """So it is never left away: what may be there is an older text."""
+    target = bubble(lost=True)
+    delivery = Delivery(target, HELLO, target, uncertain=uncertain)
+    delivery.is_recovered = True
+    assert walk(delivery, NEW_LINE) == NEW_LINE
+
+
+@pytest.mark.parametrize("uncertain", RECOVERED)
+def test_what_was_to_replace_another_becomes_that_one_and_asks_nobody(uncertain: Uncertain) -> None:
+    preview = bubble(7)
+    steps = [*lost(), Step("edit 7", 3, OK, DELIVERED, 0, COPY)]
+    assert walk(Delivery(preview, HELLO, preview, anew=True, uncertain=uncertain), steps) == steps
+
+
+def test_who_is_asked_has_a_button_of_that_message() -> None:
+    target = bubble()
+    offered: list[Bubble] = []
+
+    def offer(about: Bubble) -> Keyboard:
+        offered.append(about)
+        return AGAIN
+
+    delivery = Delivery(target, HELLO, target, uncertain="ask", offer=offer)
+    walk(delivery, [Step("send", 1, LOST, WAITING)], places=())
+    assert call_of(delivery).params == message_call(target, NOT_CONFIRMED, keyboard=AGAIN).params
+    assert offered == [target]
+
+
+@pytest.mark.parametrize(("text", "following"), [("hello", ()), ("a" * MESSAGE_LIMIT, (MARK,))])
+def test_what_is_a_copy_from_its_beginning_says_so(text: str, following: tuple[str, ...]) -> None:
+    """Once, also if it has to be sent again."""
+    target = bubble(unsettled=1)
+    copy = Delivery(target, FormattedText(text), target, is_copy=True)
+    shows = text if following else f"*{text}\n\n{SENT_AGAIN}"
+    steps = [
+        *lost(shows),
+        Step("send", 4, SENT, WAITING, 0, LINE),
+        Step("edit 21", 4, OK, DELIVERED, 0, shows, following=following),
+    ]
+    assert walk(copy, steps) == steps
+
+
+def test_what_goes_beside_a_message_is_as_sure_of_itself() -> None:
+    target = bubble()
+    delivery = Delivery(target, FormattedText("abcd"), target, uncertain="skip")
+    [rest] = delivery.settle(call_of(delivery), TOO_LONG, 1.0)
+    assert isinstance(rest, Delivery)
+    walk(rest, [Step("send", 1, LOST, WAITING, shows="cd")], places=())
+    assert rest.next_call() is None
+    assert rest.state is UNCERTAIN
+
+
 # Deliveries and removals themselves
 
 
@@ -1049,7 +1192,9 @@ def deliver_all(screen: Screen, lucks: list[Luck]) -> list[str]:
     lane, now = screen.lane, 0.0
     names: list[str] = []
     while (now := lane.errand_at(now)) < math.inf and (errand := lane.next_errand()) is not None:
-        call = call_of(errand)
+        if (call := errand.next_call()) is None:
+            lane.close(errand)
+            continue
         names.append(f"{name_of(call)} {sight_of(call)}")
         lane.begin(call)
         outcome = lane.end(call, screen.make(call, lucks.pop() if lucks else "told"), now)
@@ -1072,9 +1217,10 @@ SOME = st.lists(st.booleans(), max_size=2)
     known=st.booleans(),
     shown=st.booleans(),
     anew=st.booleans(),
+    uncertain=st.sampled_from(["resend", "ask", "skip"]),
 )
 def test_a_message_is_on_screen_once_or_says_that_it_is_a_copy(
-    lucks: list[Luck], crowds: list[Crowd], known: bool, shown: bool, anew: bool
+    lucks: list[Luck], crowds: list[Crowd], known: bool, shown: bool, anew: bool, uncertain: Uncertain
 ) -> None:
     """However its calls went. No other message is changed or taken away, a stranger's or our own."""
     screen = open_screen(crowds)
@@ -1082,7 +1228,7 @@ def test_a_message_is_on_screen_once_or_says_that_it_is_a_copy(
         screen.lane.note_message(PREVIEW)
     targets = [preview(PREVIEW if shown else None), preview(None)]
     deliveries = [
-        Delivery(target, FormattedText(text), target, anew=anew)
+        Delivery(target, FormattedText(text), target, anew=anew, uncertain=uncertain)
         for target, text in zip(targets, ("hello", "later"), strict=True)
     ]
     for delivery in deliveries:
@@ -1091,10 +1237,60 @@ def test_a_message_is_on_screen_once_or_says_that_it_is_a_copy(
     assert all(screen.texts[message_id] == "stranger" for message_id in screen.strangers)
     assert shown or screen.texts[PREVIEW] == "preview"
     for text, delivery in zip(("hello", "later"), deliveries, strict=True):
-        copies = [one for one in screen.ours() if one.startswith(text)]
-        assert copies.count(text) <= 1
-        assert sum(SENT_AGAIN in one for one in copies) <= 1
-        assert len(copies) >= (delivery.state is DELIVERED)
+        check_copies(screen, text, delivery, uncertain)
+    asking = sum(delivery.is_told and delivery.reason == UNCONFIRMED for delivery in deliveries)
+    assert screen.ours().count(NOT_CONFIRMED.text) >= asking
+
+
+def check_copies(screen: Screen, text: str, delivery: Delivery, uncertain: Uncertain) -> None:
+    """There is one that is not marked at most, and none is lost without a word."""
+    copies = [one for one in screen.ours() if one.startswith(text)]
+    assert copies.count(text) <= 1
+    assert sum(SENT_AGAIN in one for one in copies) <= 1
+    assert delivery.state is not WAITING
+    assert len(copies) >= (delivery.state is DELIVERED)
+    assert uncertain == "ask" or not delivery.is_told
+    assert delivery.state is not UNCERTAIN or uncertain == "skip" or delivery.is_told or "no answer" in delivery.reason
+
+
+class LeftBy(enum.Enum):
+    """What an earlier run did with a message before it ended: it was about to send it, had sent it, or its preview."""
+
+    NOTHING = "nothing"
+    ITS_SEND = "its send"
+    ITS_PREVIEW = "its preview"
+
+
+@given(
+    lucks=st.lists(LUCK, max_size=40),
+    crowd=st.lists(st.booleans(), max_size=5),
+    left=st.sampled_from(LeftBy),
+    known=st.booleans(),
+    anew=st.booleans(),
+    uncertain=st.sampled_from(["resend", "ask", "skip"]),
+)
+def test_a_message_that_an_earlier_run_was_sending_is_on_screen_once_or_marked_or_asked_about(
+    lucks: list[Luck], crowd: list[bool], left: LeftBy, known: bool, anew: bool, uncertain: Uncertain
+) -> None:
+    """Strangers have written before it and behind it, and nobody has told this run."""
+    screen = open_screen()
+    before = len(crowd) // 2
+    screen._crowd([False] * before)
+    if left is not LeftBy.NOTHING:
+        screen.write("hello" if left is LeftBy.ITS_SEND else "hel")
+    screen._crowd([False] * (len(crowd) - before))
+    target = preview(None)
+    delivery = Delivery(target, HELLO, target, anew=anew, uncertain=uncertain)
+    lost = call_of(delivery)
+    delivery.was_sent, delivery.is_recovered = left is not LeftBy.ITS_PREVIEW, True
+    screen.lane.recover(lost, PREVIEW if known else 0, 0.0)
+    screen.lane.commit(delivery)
+    deliver_all(screen, lucks)
+    assert screen.texts[PREVIEW] == "preview"
+    assert all(screen.texts[message_id] == "stranger" for message_id in screen.strangers)
+    check_copies(screen, "hello", delivery, uncertain)
+    if left is LeftBy.ITS_PREVIEW:
+        assert delivery.state is not UNCERTAIN or "no answer" in delivery.reason
 
 
 @pytest.mark.parametrize("fixed", [GONE, NO_CHAT])

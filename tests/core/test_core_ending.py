@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triolet.core.conversation import Ending
-from triolet.core.ending import EDITED, NO_ANSWER, mark_of
+from triolet.core.ending import EDITED, GOES_ON, NO_ANSWER, mark_of
 
 MARKS = [
     (Ending.COMPLETE, "", ""),
@@ -20,6 +20,9 @@ MARKS = [
     (Ending.FAILED, " \n", "⚠ broken off"),
     (Ending.FAILED, " why\n", "⚠ broken off · why"),
     (Ending.SHUTDOWN, "", "⏸ interrupted: the bot is restarting"),
+    (Ending.SHUTDOWN, GOES_ON, "⏸ interrupted: the bot is restarting · it goes on afterwards"),
+    (Ending.KILLED, "", "⏸ interrupted: the bot was restarted"),
+    (Ending.KILLED, GOES_ON, "⏸ interrupted: the bot was restarted · it goes on afterwards"),
     (Ending.UNSEEN, "", ""),
     (Ending.INTERRUPTED, "", "⏹ interrupted"),
     (Ending.INTERRUPTED, EDITED, "⏹ interrupted · the question was edited"),

@@ -537,6 +537,66 @@ def test_a_message_that_is_nowhere_comes_again_at_once() -> None:
     assert (lane.errand_at(1.0), next_call(lane).params["text"]) == (1.0, SENDING_AGAIN.text)
 
 
+# What an earlier run has left
+
+
+def recovered(lane: Lane, newest: int) -> Bubble:
+    """A message that was being sent when that was the newest id."""
+    target = bubble()
+    lane.recover(message_call(target, FormattedText("a")), newest, 10.0)
+    return target
+
+
+def test_what_was_being_sent_is_sought_where_it_may_be_then_and_ahead_of_all_else() -> None:
+    lane = open_lane()
+    target = recovered(lane, NEWEST)
+    lane.commit(delivery("b"))
+    assert (target.candidates, target.lost) == ([21, 22, 23], False)
+    assert isinstance(lane.next_errand(), Search)
+    assert (lane.errand_at(10.0), lane.newest) == (12.0, NEWEST)
+    assert slot(lane, 60.0) == inf
+
+
+def test_what_was_being_sent_where_no_id_was_known_is_not_sought() -> None:
+    lane = open_lane()
+    target = recovered(lane, 0)
+    assert (target.candidates, target.lost, lane.has_errands, lane.newest) == ([], True, False, 0)
+
+
+def test_several_that_were_being_sent_are_sought_one_after_the_other() -> None:
+    """Each where it may be; what is known by now is known to all."""
+    lane = open_lane()
+    first, second = recovered(lane, NEWEST), recovered(lane, 30)
+    assert (first.candidates, second.candidates) == ([21, 22, 23], [31, 32, 33])
+    assert lane.newest == 30
+    assert call_of(lane._lasting[0]).bubble is first
+    lane.note_message(40)
+    third = recovered(lane, 35)
+    assert third.candidates == [36, 37, 38, 39, 41, 42, 43]
+    assert lane.newest == 40
+
+
+def test_what_is_over_without_a_call_lets_the_next_go() -> None:
+    lane = open_lane()
+    first, second = delivery("a"), delivery("b")
+    for each in (first, second):
+        lane.commit(each)
+    lane.close(first)
+    assert lane.next_errand() is second
+    lane.close(second)
+    assert not lane.has_errands
+
+
+def test_the_newest_id_is_that_of_the_newest_message_whoever_wrote_it() -> None:
+    lane = open_lane()
+    assert lane.newest == 0
+    lane.note_message(7)
+    make(lane, message(), 1.0, SENT)
+    assert lane.newest == 8
+    lane.note_message(5)
+    assert lane.newest == 8
+
+
 # What comes of a preview that may be on screen when its answer is committed; the answer's calls.
 PREVIEWS: list[tuple[str, list[Outcome], list[tuple[str, int | None, str]]]] = [
     (

@@ -86,6 +86,16 @@ def test_so_many_questions_wait_and_the_first_of_all_does_not() -> None:
     assert mailbox.post(A3)
 
 
+def test_what_is_not_limited_waits_however_many_do() -> None:
+    """And takes the room of those that are, like any other."""
+    mailbox = filled(A1, A2, limit=1)
+    assert not mailbox.post(A3)
+    assert mailbox.post(A3, limited=False)
+    assert not mailbox.post(B1)
+    assert mailbox.refused == 2
+    assert rest(mailbox) == [(A1,), (A2,), (A3,)]
+
+
 @pytest.mark.parametrize("how", ["take_from", "drop"])
 def test_where_there_is_room_again_the_next_refusal_is_the_first(how: str) -> None:
     mailbox = filled(A1, A2, limit=1)

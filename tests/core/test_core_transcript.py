@@ -108,3 +108,19 @@ def test_history_is_fit_to_be_sent_again(events: list[TurnEvent], messages: list
         for batch in chunk:
             transcript.receive(batch)
         assert transcript.finish(Ending.STOPPED) == messages
+
+
+SEARCHING = ToolStarted("1", "search")
+GOING_ON: list[TurnEvent] = [RoundStarted("m"), TextDelta("Hi"), RoundStarted("m", "going on"), TextDelta(" there")]
+EVENTS: list[TurnEvent] = [*ASKED, SEARCHING, *RAN, STEERED, *ASKED, ApprovalAsked("1", "?", "a", "d"), *RAN, *GOING_ON]
+
+
+def test_what_is_asked_on_the_way_changes_nothing_and_is_what_an_end_there_would_leave() -> None:
+    """A checkpoint, at any time and any number of times."""
+    observed = Transcript()
+    for number in range(len(EVENTS) + 1):
+        plain = Transcript()
+        plain.receive(tuple(EVENTS[:number]))
+        assert observed.finish(Ending.KILLED) == observed.finish(Ending.KILLED) == plain.finish(Ending.KILLED)
+        observed.receive(tuple(EVENTS[number : number + 1]))
+    assert observed.finish(Ending.COMPLETE)[-1] == Message.of("assistant", "Hi there")

@@ -34,6 +34,12 @@ def shown(world: World, chat: int) -> list[str]:
     return [message.text for message in messages if message.from_bot and message.text not in NOTICES]
 
 
+def without_copies(texts: Sequence[str]) -> list[str]:
+    """The messages that are not marked as copies of what is there as well."""
+    originals = [text for text in texts if not COPY.search(text)]
+    return [text for text in texts if not COPY.search(text) or COPY.sub("", text) not in originals]
+
+
 def unmarked(texts: Sequence[str]) -> str:
     """What of the messages is the model's, on end, squeezed."""
     return squeezed("".join(MARK.sub("", COPY.sub("", text)) for text in texts))

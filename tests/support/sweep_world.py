@@ -50,15 +50,7 @@ import triolet.tools.mcp_session
 from triolet.app.bot import serve_bot
 from triolet.app.supervisor import Supervisor
 from triolet.app.turn import Ask, OpenUnit, Record, Turn, run_turn
-from triolet.config import (
-    McpSettings,
-    ModelSettings,
-    RestartSettings,
-    Secret,
-    ShutdownSettings,
-    StoreSettings,
-    StreamingSettings,
-)
+from triolet.config import McpSettings, ModelSettings, Secret, StoreSettings, StreamingSettings
 from triolet.core.commands import BusyMode
 from triolet.core.conversation import ConversationKey, Message
 from triolet.core.events import TextDelta, TurnBatch, TurnEvent
@@ -282,10 +274,14 @@ class World:
 
     async def _serve(self, task_status: trio.TaskStatus[Any]) -> None:
         settings = attrs.evolve(
-            scene_settings(streaming=StreamingSettings(busy=self.busy), allow=CHATS),
+            scene_settings(
+                streaming=StreamingSettings(busy=self.busy),
+                allow=CHATS,
+                uncertain="resend",
+                resume=self.resume,
+                grace=0.0,
+            ),
             store=StoreSettings(path=self.folder / "bot.db"),
-            shutdown=ShutdownSettings(grace=0.0),
-            restart=RestartSettings(resume=self.resume),
             mcp=(McpSettings("wire", url="http://mcp.test/mcp", allow=("*",), trusted=("*",)),) * self.play.mcp,
         )
         with self.bot:
