@@ -56,7 +56,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{runs:,} runs, {without_effect:,} of them without effect; hits: {by_part}")
     if kills := told(terminalreporter, "kills"):
         terminalreporter.section("kills")
-        terminalreporter.write_line(listed(each["sums"] for each in kills))
+        sums = summed(each["sums"] for each in kills)
+        terminalreporter.write_line(", ".join(f"{count:,} {name}" for name, count in sums.items()))
         terminalreporter.write_line("faults: " + (listed(each["faults"] for each in kills) or "none"))
         terminalreporter.write_line("struck: " + listed(each["places"] for each in kills))
 
@@ -69,7 +70,11 @@ def told(reporter: pytest.TerminalReporter, name: str) -> list[dict[str, Any]]:
 
 def listed(counts: Iterable[Mapping[str, int]]) -> str:
     """The sums of the counts, the largest first."""
+    return ", ".join(f"{name} {count:,}" for name, count in summed(counts).most_common())
+
+
+def summed(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
     total = Counter[str]()
     for each in counts:
         total.update(each)
-    return ", ".join(f"{name} {count:,}" for name, count in total.most_common() if count)
+    return total

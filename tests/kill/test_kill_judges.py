@@ -78,7 +78,6 @@ FAULTY: Final = {
     "undelivered": [
         left(bot(2, WHOLE), letters=(Letter(CHAT, "pending"),)),
         left(bot(2, WHOLE), letters=(Letter(CHAT, "sending"),)),
-        left(bot(2, WHOLE), letters=(Letter(CHAT, "sent", growing=True),)),
         left(bot(2, MARK), letters=(Letter(CHAT, "dead"), Letter(CHAT, "dead"))),
     ],
     "crashed": [
@@ -105,6 +104,7 @@ FAULTLESS: Final = [
     left(bot(3, "ink0 ink1"), bot(4, WHOLE), asked=(Asked(CHAT, 1, WORDS, in_order=False), TWO[1])),
     left(bot(2, MARK), bot(4, MARK), asked=(Asked(CHAT, 1, WORDS), Asked(CHAT, 3, OTHER))),
     left(bot(2, WHOLE), bot(3, "⚠ not delivered"), letters=(Letter(CHAT, "dead"), Letter(CHAT, "sent"))),
+    left(bot(2, WHOLE), letters=(Letter(CHAT, "sent", growing=True),)),
     left(bot(2, WHOLE), changes={CHAT: (seen(4.9, "tea0 tea9"),)}, deaths=(5.0,)),
     left(bot(2, WHOLE), changes={CHAT: (seen(1.0, WHOLE, kind="draft"),)}, deaths=(5.0,)),
     left(bot(2, WHOLE), exits=(Exit(-9, -9), Exit(0, 0, seconds=3.9, most=4.0)), effects={"act": 1}),

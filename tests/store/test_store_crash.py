@@ -1,4 +1,4 @@
-"""Killed in the middle of writing, by a signal that nothing can catch, the file holds what was promised."""
+"""Killed in the middle of writing, or on a disk that takes no more for a while, the file holds what was promised."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 import trio
 
 from triolet.core.conversation import ConversationKey
@@ -39,6 +40,32 @@ async def main():
             nursery.start_soon(talk, store, chat)
 
 trio.run(main)
+"""
+
+REFUSED = """
+import os, resource, sys, trio
+from triolet.core.conversation import ConversationKey, Message
+from triolet.errors import StoreError
+from triolet.store import ThreadExecutor, open_store
+
+KEY, FREE = ConversationKey(1), resource.RLIM_INFINITY
+
+async def main(path):
+    async with open_store(path, executor=ThreadExecutor()) as store:
+        await store.record(KEY, [Message.of("user", "0")])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (os.stat(f"{path}-wal").st_size, FREE))
+        for number in range(1, 4):
+            try:
+                await store.record(KEY, [Message.of("user", str(number) * 50_000)])
+            except StoreError as error:
+                assert "disk" in str(error)
+        assert len(await store.load(KEY)) == 1, "the disk took more than the test thinks"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FREE, FREE))
+        with trio.fail_after(10):
+            while store.trouble:
+                await trio.sleep(0.05)
+
+trio.run(main, sys.argv[1])
 """
 
 
@@ -92,3 +119,16 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     assert stored.isdisjoint(trio.run(unfinished, path)), "an answer and its finish are one transaction"
     assert stored == trio.run(promised, path), "an answer and its letter are one, too"
     assert len(stored - recorded) <= 3, "at most one unacknowledged commit for each task"
+
+
+@pytest.mark.case("RR15")
+def test_a_disk_that_is_full_for_a_while_gets_all_of_it_later(tmp_path: Path) -> None:
+    path = tmp_path / "triolet.db"
+    done = subprocess.run([sys.executable, "-c", REFUSED, str(path)], check=True, capture_output=True, text=True)
+    assert [done.stdout.count(f"store.{event}") for event in ("failing", "works_again", "lost")] == [1, 1, 0]
+    assert trio.run(beginnings, path) == ["0", "1", "2", "3"]
+
+
+async def beginnings(path: Path) -> list[str]:
+    async with open_store(path, executor=run_inline) as store:
+        return [message.text[0] for message in await store.load(ConversationKey(1))]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import trio
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from triolet.core.calls import Place
 from triolet.core.conversation import (
     ConversationKey,
     Ending,
@@ -18,8 +20,23 @@ from triolet.core.conversation import (
     ToolCallPart,
     ToolResultPart,
 )
+from triolet.core.mailbox import Question
+from triolet.core.text import Content, Entity, FormattedText, RichText
 from triolet.store import open_store, run_inline
-from triolet.store.parts import parse_parts, render_parts
+from triolet.store.parts import (
+    parse_content,
+    parse_keyboard,
+    parse_messages,
+    parse_parts,
+    parse_place,
+    parse_questions,
+    render_content,
+    render_json,
+    render_messages,
+    render_parts,
+    render_place,
+    render_questions,
+)
 
 KEY = ConversationKey(1)
 
@@ -80,3 +97,58 @@ def test_the_form_on_disk_is_fixed() -> None:
     )
     assert render_parts(given_parts) == stored
     assert parse_parts(stored) == given_parts
+
+
+def test_the_forms_of_what_a_restart_finds_are_fixed() -> None:
+    """The same: what one release has kept, the next one reads."""
+    place = Place(ConversationKey(7, 3), private=False, asked=11, forum=True, asker=1001)
+    stored = '{"chat":7,"thread":3,"private":false,"asked":11,"forum":true,"asker":1001}'
+    assert render_place(place) == stored
+    assert attrs.asdict(parse_place(stored)) == attrs.asdict(place)
+
+    question = Question((5, 6), place, 1001, "ы?", message_id=11)
+    stored = '[{"updates":[5,6],"place":' + stored + ',"user":1001,"text":"\\u044b?","message":11}]'
+    assert render_questions([question]) == stored
+    [parsed] = parse_questions(stored)
+    assert attrs.asdict(parsed) == attrs.asdict(question)
+
+    message = Message("assistant", (TextPart("a"), ToolResultPart("id", "b")), Ending.STOPPED)
+    stored = (
+        '[{"role":"assistant","parts":[{"text":"a"},{"result":"id","content":"b","error":false}],"ending":"stopped"}]'
+    )
+    assert render_messages([message]) == stored
+    assert parse_messages(stored) == (message,)
+
+    content = FormattedText(
+        "abc", (Entity("bold", 0, 1), Entity("text_link", 1, 1, url="u"), Entity("pre", 2, 1, None, "c"))
+    )
+    stored = (
+        '{"text":"abc","entities":[{"type":"bold","offset":0,"length":1},'
+        '{"type":"text_link","offset":1,"length":1,"url":"u"},{"type":"pre","offset":2,"length":1,"language":"c"}]}'
+    )
+    assert render_content(content) == stored
+    assert parse_content(stored) == content
+
+    rich = RichText("<b>a</b>", "**a**")
+    stored = '{"html":"<b>a</b>","source":"**a**"}'
+    assert render_content(rich) == stored
+    assert attrs.asdict(parse_content(stored)) == attrs.asdict(rich)  # type: ignore[arg-type]  # there is one
+
+    assert (render_content(None), parse_content(None)) == (None, None)
+    assert parse_keyboard(render_json((("a", "b"), ("c", "d")))) == (("a", "b"), ("c", "d"))
+
+
+entities = st.builds(Entity, texts, st.integers(0, 9), st.integers(0, 9), st.none() | texts, st.none() | texts)
+contents = st.builds(FormattedText, texts, st.lists(entities, max_size=3).map(tuple)) | st.builds(
+    RichText, texts, texts
+)
+
+
+@given(contents)
+def test_contents_come_back(content: Content) -> None:
+    rendered = render_content(content)
+    assert rendered is not None
+    assert rendered.isascii()
+    parsed = parse_content(rendered)
+    assert parsed == content
+    assert isinstance(parsed, FormattedText) or parsed.source == content.source  # type: ignore[union-attr]  # equal

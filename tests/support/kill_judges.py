@@ -251,10 +251,10 @@ def uncertain(evidence: Evidence) -> Iterator[str]:
 
 
 def undelivered(evidence: Evidence) -> Iterator[str]:
-    """A message that is still on its way, or was given up without a word."""
+    """A message that is still on its way, or was given up without a word. What only grew is judged by the screen."""
     for letter in evidence.letters:
-        if letter.state in {"pending", "sending"} or letter.growing:
-            yield f"a letter to chat {letter.chat} is {letter.state}{', and grows' if letter.growing else ''}"
+        if letter.state in {"pending", "sending"} and not letter.growing:
+            yield f"a letter to chat {letter.chat} is {letter.state}"
     yield from _untold(evidence, "dead")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import trio
 from scenes import ADA, BOB, GROUP, TOKEN
 
 from triolet.config import (
@@ -30,12 +31,14 @@ from triolet.config import (
 )
 from triolet.core.commands import PREFERENCES
 from triolet.core.ports import ModelRequest, Tool
+from triolet.emulator import Delay, Fault, Reset
 from triolet.providers.scripted import End, Pause, Say, Step
 from triolet.store.database import open_database
 from triolet.store.schema import MIGRATIONS
 from triolet.tools import tool
 
 GRACE: Final = 1.0
+TOOL_SECONDS: Final = 1.5
 DATABASE: Final = "triolet.db"
 RUNS: Final = "runs.log"
 OUTPUT: Final = "output.log"
@@ -74,12 +77,21 @@ class Told:
 
 @attrs.frozen(kw_only=True)
 class Scenario:
-    """``schema`` is what the database had been made with: 0 for none at all, None for the newest."""
+    """``schema`` is what the database had been made with: 0 for none at all, None for the newest.
+
+    ``faults`` are Telegram's own, from the beginning.
+    """
 
     asks: tuple[Ask, ...]
     transport: str = "auto"
     schema: int | None = None
+    faults: tuple[Fault, ...] = ()
 
+
+LOST: Final = Fault(action=Reset(carried_out=True), method="sendMessage")
+"""The first message comes, and nobody hears of it."""
+SLOW: Final = Fault(action=Delay(before=1.0, after=0.5), method=("sendMessage", "editMessageText"), times=None)
+"""A message comes when who sent it may be dead."""
 
 TOLD: Final[dict[str, Told]] = {
     "tea": Told(),
@@ -87,6 +99,7 @@ TOLD: Final[dict[str, Told]] = {
     "oak": Told(6),
     "floccinaucinihilipilification": Told(250, at_once=25),
     "ore": Told(9, calls={3: "look", 6: "act"}),
+    "elm": Told(4, calls={0: "act"}),
 }
 
 
@@ -111,6 +124,10 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "long": Scenario(asks=(asked("floccinaucinihilipilification"),)),
     "long-edit": Scenario(asks=(asked("floccinaucinihilipilification"),), transport="edit"),
     "tools": Scenario(asks=(asked("ore"),)),
+    "effects": Scenario(asks=(asked("elm"),), transport="edit"),
+    "lost": Scenario(asks=(asked("ink"),), faults=(LOST,)),
+    "slow": Scenario(asks=(asked("ink"),), faults=(SLOW,)),
+    "slow-edit": Scenario(asks=(asked("tea"),), transport="edit", faults=(SLOW,)),
     "first": Scenario(asks=(asked("ink", after=None),), schema=0),
     "schema-1": Scenario(asks=(asked("ink", after=None),), schema=1),
     "schema-2": Scenario(asks=(asked("ink", after=None), asked("oak")), schema=2),
@@ -158,21 +175,22 @@ def script(request: ModelRequest) -> Iterator[Step]:
 
 
 def open_tools(folder: Path) -> Sequence[Tool]:
-    """Two tools whose runs are counted over every death."""
+    """Two tools whose runs are counted over every death, when they begin; they take their time."""
 
-    def noted(name: str) -> str:
+    async def run(name: str) -> str:
         file = os.open(folder / RUNS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.write(file, f"{name}\n".encode())
         os.close(file)
+        await trio.sleep(TOOL_SECONDS)
         return "done"
 
-    def look() -> str:
+    async def look() -> str:
         """Look something up."""
-        return noted("look")
+        return await run("look")
 
-    def act() -> str:
+    async def act() -> str:
         """Change something."""
-        return noted("act")
+        return await run("act")
 
     return [tool(look), tool(act, has_effects=True)]
 

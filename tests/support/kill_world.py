@@ -207,6 +207,8 @@ class Town:
 
     def prepare(self) -> None:
         """What was before the first start."""
+        for fault in self.scenario.faults:
+            self.telegram.add_fault(fault)
         for ask in self.scenario.asks:
             if ask.after is None:
                 self.say(ask)
@@ -279,7 +281,7 @@ class Town:
         rest = min(now - last, since)
         if busy or rest < QUIET or len(self.asked) < len(self.scenario.asks):
             return rest >= LONG_QUIET
-        waits = any(letter.state in {"pending", "sending"} for letter in read_letters(self.folder))
+        waits = any(letter.state in {"pending", "sending"} or letter.growing for letter in read_letters(self.folder))
         return rest >= LONG_QUIET or not (waits or self.telegram.updates.pending or read_unfinished(self.folder))
 
     # What is left

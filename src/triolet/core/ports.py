@@ -155,7 +155,7 @@ class Journal(Protocol):
     def keep(self, letter: Letter) -> Posted:
         """The letter as it is now, in the place of what was known of its number.
 
-        What is sent loses its content, unless there are buttons under it, which may have to go.
+        What is sent and does not grow loses its content, unless there are buttons under it, which may have to go.
         """
         ...
 

@@ -14,7 +14,8 @@ Rules of this room:
 
 Begin with `schema`: what each table is for, and what a crash leaves in it. `inbox`, `history`, `turns`, `journal` and
 `pins` are their SQL, `parts` the JSON in them. `sqlite` has the methods, `writer` the queue behind them, `executors`
-the ways to run a blocking job; `database` opens the file.
+the ways to run a blocking job; `database` opens the file, and `lock` keeps others from it. `inspection` and `copies`
+are an operator's.
 """
 
 from triolet.store.executors import ThreadExecutor, run_inline

@@ -43,6 +43,7 @@ _SQLITE_ADVICE: Final = {
     sqlite3.SQLITE_CANTOPEN: "let the bot's user write it and its folder",
     sqlite3.SQLITE_CORRUPT: _TORN_ADVICE,
     sqlite3.SQLITE_FULL: "free some space",
+    sqlite3.SQLITE_IOERR: "look whether the disk is full or broken",
     sqlite3.SQLITE_NOTADB: "change [store] path",
     sqlite3.SQLITE_READONLY: "let the bot's user write it and its folder",
 }
