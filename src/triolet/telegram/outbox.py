@@ -291,6 +291,7 @@ class Outbox:
                 self._close(errand)
             chat.change.announce()
         chat.delivering = False
+        chat.change.announce()  # also where there was nothing to do
 
     async def _carry_out(self, chat: _ChatLane, errand: Errand, call: Call) -> None:
         flight = self._begin(chat, call, errand)
