@@ -47,7 +47,7 @@ _PRESSES = {
 _REMEMBERED_STRANGERS = 1000
 
 MOST_WAITING = 1000
-"""Questions that wait or are being answered, at which no more are asked for."""
+"""Questions that wait or are being answered; while there are more, none are asked for."""
 
 
 class Supervisor:
@@ -84,7 +84,7 @@ class Supervisor:
 
     async def wait_room(self) -> None:
         """Returns when more questions can be taken: what nobody has asked for yet, waits with Telegram."""
-        while sum(each.load for each in self._conversations.values()) >= MOST_WAITING:
+        while sum(each.load for each in self._conversations.values()) > MOST_WAITING:
             await self._relief.wait()
 
     async def wait_idle(self) -> None:
