@@ -67,14 +67,16 @@ class Fate:
 class Bot:
     """A process of the program's; ``exit`` and what follows are known when it is ``over``.
 
-    ``place`` is where it was struck, empty if it never was, and ``seconds`` is how long it lived from then on.
+    ``place`` is where it was struck, empty if it never was; it was ``struck`` and ``ended`` at these times.
     """
 
+    rate: float
     pid: int = 0
     exit: int = 0
     passed: int = 0
     place: str = ""
-    seconds: float = 0.0
+    struck: float = 0.0
+    ended: float = 0.0
     born: trio.Event = attrs.Factory(trio.Event)
     over: trio.Event = attrs.Factory(trio.Event)
 
@@ -84,8 +86,12 @@ class Bot:
             self.born.set()
         else:
             self.exit, self.passed = facts["exit"], facts["passed"]
-            self.place, self.seconds = facts["place"], facts["seconds"]
+            self.place, self.struck, self.ended = facts["place"], self.at(facts["struck"]), self.at(facts["over"])
             self.over.set()
+
+    def at(self, monotonic: float) -> float:
+        """That time on the clock of the run."""
+        return trio.current_time() - (time.monotonic() - monotonic) * self.rate
 
 
 class BotServer:
@@ -98,7 +104,7 @@ class BotServer:
         self._turn = trio.Lock()
 
     async def start(self, fate: Fate, folder: Path, api_base: str, strike_at: int | None) -> Bot:
-        bot = Bot()
+        bot = Bot(self._rate)
         self._bots.append(bot)
         order = {
             "number": len(self._bots) - 1,
@@ -256,11 +262,11 @@ class Town:
 
     def note_end(self, bot: Bot) -> None:
         if self.fate.signal == signal.SIGKILL and bot.place:
-            self.deaths.append(trio.current_time())
+            self.deaths.append(bot.ended)
             self.exits.append(Exit(bot.exit, -signal.SIGKILL))
         else:
-            self.stops.append(trio.current_time())
-            self.exits.append(Exit(bot.exit, 0, bot.seconds, GRACE + 3.0))
+            self.stops.append(bot.ended)
+            self.exits.append(Exit(bot.exit, 0, bot.ended - bot.struck if bot.place else 0.0, GRACE + 3.0))
             self.at_stops.append(self.evidence())
 
     async def wait_over(self, bot: Bot) -> bool:
