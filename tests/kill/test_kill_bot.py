@@ -10,28 +10,31 @@ takes answers that are only late for lost ones.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from subprocess import Popen
 from typing import Any, Final
 
 import pytest
 import trio
 from kill_judges import kind_of, missing
 from kill_scenarios import SCENARIOS
-from kill_world import BotServer, Fate, Played, open_bot_server, play
+from kill_world import BotServer, Fate, Played, open_bot_server, open_forge, play
 from trio.testing import MockClock
 
 KILLS: Final = int(os.environ.get("KILLS", "230"))
-TERMS: Final = int(os.environ.get("TERMS", "104"))
+STOPS: Final = int(os.environ.get("STOPS", "100"))
 REPLAY: Final = os.environ.get("KILL_REPLAY", "")
 RATE: Final = float(os.environ.get("KILL_RATE", "20"))
 STOP_RATE: Final = min(3.0, RATE)
 """A shutdown is measured in seconds of the clock on the wall: it must not be the machine that is late."""
 AT_ONCE: Final = 5
-STOPS_AT_ONCE: Final = 8
+STOPS_AT_ONCE: Final = 12
+STOP_PARTS: Final = 4
 PARTS: Final = 1 + KILLS // 1500
 DEATHS_EACH: Final = 1.75
 """Of a fate: some of the second strikes come too late, when nothing is left to be done."""
@@ -40,6 +43,12 @@ GOLDEN: Final = 0.618034
 IN_TIME: Final = [name for name, scenario in SCENARIOS.items() if not scenario.faults]
 """Where an orderly end is promised to leave nothing behind: not on a Telegram that takes seconds for a call."""
 SCENARIO_PARTS: Final = [(scenario, part) for scenario in SCENARIOS for part in range(PARTS)]
+
+
+@pytest.fixture(scope="session")
+def forge() -> Iterator[Popen[bytes]]:
+    with open_forge() as program:
+        yield program
 
 
 def spread(points: int, count: int, part: int = 0, parts: int = 1) -> list[int]:
@@ -72,17 +81,25 @@ async def play_all(server: BotServer, fates: Sequence[Fate], at_once: int) -> li
     return played
 
 
-def sweep(scenario: str, chosen: Callable[[int], Sequence[Fate]], *, rate: float, at_once: int) -> list[Played]:
-    """An undisturbed run, which tells how many points there are, and then all that are chosen of them."""
+def sweep(
+    forge: Popen[bytes],
+    scenarios: Sequence[str],
+    chosen: Callable[[str, int], Sequence[Fate]],
+    *,
+    rate: float,
+    at_once: int,
+) -> list[Played]:
+    """Undisturbed runs, which tell how many points there are, and then all that are chosen of them."""
     if REPLAY:
-        return run_all([Fate.parse(REPLAY)], rate, 1)
-    calm = run_all([Fate(scenario)], RATE, 1)
-    return [*calm, *run_all(chosen(calm[0].passed[0]), rate, at_once)]
+        return run_all(forge, [Fate.parse(REPLAY)], rate, 1)
+    calm = run_all(forge, [Fate(scenario) for scenario in scenarios], RATE, AT_ONCE)
+    fates = [fate for each in calm for fate in chosen(each.fate.scenario, each.passed[0])]
+    return [*calm, *run_all(forge, fates, rate, at_once)]
 
 
-def run_all(fates: Sequence[Fate], rate: float, at_once: int) -> list[Played]:
+def run_all(forge: Popen[bytes], fates: Sequence[Fate], rate: float, at_once: int) -> list[Played]:
     async def run() -> list[Played]:
-        async with open_bot_server(rate) as server:
+        async with open_bot_server(forge, rate) as server:
             return await play_all(server, fates, at_once)
 
     return trio.run(run, clock=MockClock(rate=rate))
@@ -135,15 +152,17 @@ def shortened(text: str) -> str:
 
 @pytest.mark.case("RR1", "RR2", "RR3", "RR4", "RR6", "RR17", "X1", "X2")
 @pytest.mark.parametrize(("scenario", "part"), SCENARIO_PARTS, ids=[f"{name}-{part}" for name, part in SCENARIO_PARTS])
-def test_killed_anywhere_and_again_nothing_is_lost(scenario: str, part: int, request: pytest.FixtureRequest) -> None:
-    chosen = partial(fates, scenario, part=part)
-    tell(sweep(scenario, chosen, rate=RATE, at_once=AT_ONCE), request)
+def test_killed_anywhere_and_again_nothing_is_lost(
+    scenario: str, part: int, forge: Popen[bytes], request: pytest.FixtureRequest
+) -> None:
+    chosen = partial(fates, part=part)
+    tell(sweep(forge, [scenario], chosen, rate=RATE, at_once=AT_ONCE), request)
 
 
 @pytest.mark.case("RR11", "X2")
-@pytest.mark.parametrize("scenario", IN_TIME)
-def test_told_to_end_anywhere_it_ends_in_order(scenario: str, request: pytest.FixtureRequest) -> None:
-    def chosen(points: int) -> list[Fate]:
-        return [Fate(scenario, (at,), signal.SIGTERM) for at in spread(points, max(1, TERMS // len(IN_TIME)))]
+@pytest.mark.parametrize("part", range(STOP_PARTS))
+def test_told_to_end_anywhere_it_ends_in_order(part: int, forge: Popen[bytes], request: pytest.FixtureRequest) -> None:
+    def chosen(scenario: str, points: int) -> list[Fate]:
+        return [Fate(scenario, (at,), signal.SIGTERM) for at in spread(points, math.ceil(STOPS / len(IN_TIME)))]
 
-    tell(sweep(scenario, chosen, rate=STOP_RATE, at_once=STOPS_AT_ONCE), request)
+    tell(sweep(forge, IN_TIME[part::STOP_PARTS], chosen, rate=STOP_RATE, at_once=STOPS_AT_ONCE), request)

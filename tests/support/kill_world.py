@@ -7,6 +7,7 @@ of bots, under one clock.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -14,10 +15,10 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -32,7 +33,10 @@ from triolet.emulator import EmulatedTelegram, TelegramServer, open_telegram_ser
 MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a folder of its own is made there
 CHATS: Final = (ADA, BOB, GROUP)
 
-QUIET: Final = 5.0
+NUMBERS: Final = itertools.count()
+"""Of bots, whatever run they are of."""
+
+QUIET: Final = 3.0
 """Seconds without a call after which all is over, if the database agrees."""
 LONG_QUIET: Final = 45.0
 """Seconds without a call after which all is over, whatever the database says; no back-off is longer than 30."""
@@ -95,19 +99,19 @@ class Bot:
 
 
 class BotServer:
-    """The program of `kill_server`, seen from here."""
+    """The program of `kill_server`, seen from a run whose clock goes at that rate."""
 
-    def __init__(self, process: trio.Process, rate: float) -> None:
-        self._process = process
+    def __init__(self, orders: trio.abc.SendStream, rate: float) -> None:
+        self._orders = orders
         self._rate = rate
-        self._bots: list[Bot] = []
+        self._bots: dict[int, Bot] = {}
         self._turn = trio.Lock()
 
     async def start(self, fate: Fate, folder: Path, api_base: str, strike_at: int | None) -> Bot:
-        bot = Bot(self._rate)
-        self._bots.append(bot)
+        bot, number = Bot(self._rate), next(NUMBERS)
+        self._bots[number] = bot
         order = {
-            "number": len(self._bots) - 1,
+            "number": number,
             "scenario": fate.scenario,
             "folder": str(folder),
             "api_base": api_base,
@@ -115,39 +119,42 @@ class BotServer:
             "strike": int(fate.signal),
             "rate": self._rate,
         }
-        assert self._process.stdin is not None
         async with self._turn:
-            await self._process.stdin.send_all(json.dumps(order).encode() + b"\n")
+            await self._orders.send_all(json.dumps(order).encode() + b"\n")
         await bot.born.wait()
         return bot
 
-    async def listen(self) -> None:
-        assert self._process.stdout is not None
+    async def listen(self, reports: trio.abc.ReceiveStream) -> None:
         rest = b""
-        async for data in self._process.stdout:
+        while data := await reports.receive_some():
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 facts = json.loads(line)
-                self._bots[facts.pop("number")].note(facts)
+                if facts["number"] in self._bots:  # others are of a run that was given up
+                    self._bots[facts["number"]].note(facts)
+
+
+@contextmanager
+def open_forge() -> Iterator[Popen[bytes]]:
+    """The program of `kill_server`, for any number of runs, one after the other."""
+    program = [sys.executable, str(Path(__file__).with_name("kill_server.py"))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with Popen(program, stdin=PIPE, stdout=PIPE, env=environment) as process:
+        yield process
+        process.kill()
 
 
 @asynccontextmanager
-async def open_bot_server(rate: float) -> AsyncIterator[BotServer]:
+async def open_bot_server(forge: Popen[bytes], rate: float) -> AsyncIterator[BotServer]:
     """Bots in processes of their own, for as long as the block runs; ``rate`` is that of the clock it runs under."""
-    program = [sys.executable, str(Path(__file__).with_name("kill_server.py"))]
-    path = os.pathsep.join(filter(None, sys.path))
-    environment = {**os.environ, "PYTHONPATH": path}
-    process = await trio.lowlevel.open_process(program, stdin=PIPE, stdout=PIPE, env=environment)
-    server = BotServer(process, rate)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.listen)
-        try:
-            yield server
-        finally:
-            nursery.cancel_scope.cancel()
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
+    assert forge.stdin is not None
+    assert forge.stdout is not None
+    orders, reports = (trio.lowlevel.FdStream(os.dup(pipe.fileno())) for pipe in (forge.stdin, forge.stdout))
+    async with orders, reports, trio.open_nursery() as nursery:
+        server = BotServer(orders, rate)
+        nursery.start_soon(server.listen, reports)
+        yield server
+        nursery.cancel_scope.cancel()
 
 
 @attrs.frozen
