@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -209,10 +209,12 @@ async def open_scene(
     string_draft_ids: bool = True,
     telegram: EmulatedTelegram | None = None,
     executor: Executor = run_inline,
+    wall_clock: Callable[[], float] = lambda: EPOCH + trio.current_time(),
 ) -> AsyncIterator[Scene]:
     """The bot serves Ada and Bob in private, and both with a stranger in a group; afterwards it shuts down.
 
-    ``telegram`` is that of an earlier scene, whose bot has ended; ``executor`` is the store's.
+    ``telegram`` is that of an earlier scene, whose bot has ended; ``executor`` is the store's, and ``wall_clock``
+    gives seconds since 1970.
     """
     telegram = telegram or open_telegram(limits or Limits(), string_draft_ids=string_draft_ids)
     telegram.latency = latency
@@ -227,7 +229,7 @@ async def open_scene(
                 tools=tools,
                 observers=observers,
                 shutdown=shutdown,
-                wall_clock=lambda: EPOCH + trio.current_time(),
+                wall_clock=wall_clock,
             )
             await nursery.start(serve, settings or scene_settings(), providers or [scripted])
             yield Scene(server, scripted, shutdown)
