@@ -4,8 +4,11 @@ By default a sample of the points; as many deaths as one likes, for whoever has 
 
     KILLS=5000 pytest -n 2 tests/kill
 
-A failure tells how to see its fate again. Faster than `RATE` times, a process that waits for its share of a processor
-takes answers that are only late for lost ones.
+A failure tells how to see its fate again; with ``-rP`` one that ends well is told of, too. It may end otherwise than
+the first time: threads and sockets are real.
+
+Time runs `RATE` times as fast. Much faster, a process that waits for its share of a processor takes answers that are
+only late for lost ones.
 """
 
 from __future__ import annotations
@@ -125,9 +128,10 @@ def tell(played: Sequence[Played], request: pytest.FixtureRequest) -> None:
         "places": dict(Counter(place for each in played for place in each.places)),
     }
     request.node.user_properties.append(("kills", told))
-    if wrong or REPLAY:
-        lines = [line for each in played for line in lines_of(each, request.node.nodeid)]
-        pytest.fail("\n".join([f"{len(wrong)} of {len(played)} fates end badly:", *lines]), pytrace=False)
+    lines = "\n".join(line for each in played for line in lines_of(each, request.node.nodeid))
+    if wrong:
+        pytest.fail(f"{len(wrong)} of {len(played)} fates end badly:\n{lines}", pytrace=False)
+    request.node.add_report_section("call", "kills", lines)
 
 
 def lines_of(played: Played, test: str) -> Iterator[str]:
@@ -150,7 +154,7 @@ def shortened(text: str) -> str:
     return repr(text if len(text) <= 160 else f"{text[:40]} … {text[-120:]}")
 
 
-@pytest.mark.case("RR1", "RR2", "RR3", "RR4", "RR6", "RR17", "X1", "X2")
+@pytest.mark.case("RR1", "RR2", "RR3", "RR4", "RR17", "X1", "X2")
 @pytest.mark.parametrize(("scenario", "part"), SCENARIO_PARTS, ids=[f"{name}-{part}" for name, part in SCENARIO_PARTS])
 def test_killed_anywhere_and_again_nothing_is_lost(
     scenario: str, part: int, forge: Popen[bytes], request: pytest.FixtureRequest

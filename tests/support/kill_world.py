@@ -1,8 +1,8 @@
 """A world in which bots die: an emulated Telegram on real sockets, people, and one process after the other.
 
 A `Fate` says which scenario is played and where its processes are struck; `play` plays it, until everything is quiet
-after the last of them, and returns what is left as `Evidence`. Several fates may be played at once, on one `Nursery`
-of bots, under one clock.
+after the last of them, and returns what is left as `Evidence`. Several fates may be played at once, on one `BotServer`
+and under its clock.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ import itertools
 import json
 import os
 import signal
-import sqlite3
 import sys
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
@@ -24,8 +22,9 @@ from typing import Any, Final
 
 import attrs
 import trio
-from kill_judges import Asked, Evidence, Exit, Letter, judge
-from kill_scenarios import DATABASE, GRACE, OUTPUT, RUNS, SCENARIOS, Ask, Scenario, lay_database
+from kill_files import count_effects, integrity, read, read_letters, read_unfinished
+from kill_judges import Asked, Evidence, Exit, judge
+from kill_scenarios import GRACE, OUTPUT, SCENARIOS, Ask, Scenario, lay_database
 from scenes import ADA, BOB, GROUP, LATENCY, TOKEN
 
 from triolet.emulator import EmulatedTelegram, TelegramServer, open_telegram_server
@@ -320,45 +319,7 @@ class Town:
             effects=count_effects(self.folder),
             unfinished=tuple(read_unfinished(self.folder)),
             letters=tuple(read_letters(self.folder)),
-            integrity=str(rows(self.folder, "PRAGMA integrity_check")[0][0]),
+            integrity=integrity(self.folder),
             exits=tuple(self.exits),
             output=read(self.folder / OUTPUT),
         )
-
-
-def read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-
-
-def count_effects(folder: Path) -> dict[str, int]:
-    """How often the tool that changes something has run."""
-    return {name: count for name, count in Counter(read(folder / RUNS).split()).items() if name == "act"}
-
-
-def rows(folder: Path, query: str) -> Sequence[tuple[Any, ...]]:
-    with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        return connection.execute(query).fetchall()
-
-
-def tables(folder: Path) -> set[str]:
-    return {name for (name,) in rows(folder, "SELECT name FROM sqlite_master WHERE type = 'table'")}
-
-
-def read_unfinished(folder: Path) -> list[str]:
-    """What the database takes for open."""
-    known = tables(folder)
-    if "inbox" not in known:
-        return ["the database has no tables"]
-    offered = "offered <> 1 AND " if "turn" in known else ""
-    query = f"SELECT update_id FROM inbox WHERE {offered}body IS NOT NULL"  # noqa: S608  # no foreign text
-    found = [f"update {number}" for (number,) in rows(folder, query)]
-    if "turn" in known:
-        found += [f"turn {number}" for (number,) in rows(folder, "SELECT number FROM turn")]
-    return found
-
-
-def read_letters(folder: Path) -> list[Letter]:
-    if "outbox" not in tables(folder):
-        return []
-    found = rows(folder, "SELECT chat_id, state, growing FROM outbox")
-    return [Letter(chat, state, bool(growing)) for chat, state, growing in found]
