@@ -106,6 +106,14 @@ async def test_settled_bubble_is_settled_at_once(autojump_clock: object) -> None
         assert trio.current_time() == 0.0
 
 
+async def test_what_is_not_on_screen_is_taken_off_it_at_once(autojump_clock: object) -> None:
+    """Who waits until nothing is to be done, waits for nothing."""
+    async with open_office() as office:
+        office.outbox.remove(office.bubble())
+        await office.outbox.wait_idle()
+        assert (trio.current_time(), office.methods()) == (0.0, [])
+
+
 async def test_cancelled_caller_leaves_its_call_to_land(autojump_clock: object) -> None:
     """The draft appears all the same: to forget the call would make its outcome unknown, and its place free."""
     async with open_office() as office:

@@ -127,8 +127,12 @@ class Logbook:
             self._promised.pop(bubble.number, None)
 
     def _note_found(self, bubble: Bubble) -> None:
-        """A search is over. What is nowhere for all we know may be somewhere all the same, if it was to stay."""
-        if bubble.shown_id is None and bubble.number in self._promised:
+        """A search is over. What is nowhere for all we know may be somewhere all the same, if it was to stay.
+
+        What replaces another is sought again by a later run, until the other one goes.
+        """
+        delivery = self._promised.get(bubble.number)
+        if delivery is not None and (bubble.shown_id is None or delivery.replaces is not None):
             return
         self._sending.pop(bubble.number, None)
         if bubble.shown_id is not None:
@@ -174,6 +178,9 @@ class Forgetful:
 
     async def letters(self) -> list[Letter]:
         return []
+
+    async def newest_ids(self) -> dict[int, int]:
+        return {}
 
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:
         return []
