@@ -40,7 +40,7 @@ class RecordingTransport:
         finally:
             self.running = False
 
-    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:
         assert not self.running, "what stays is committed when nothing is shown any more"
         self.log.append(f"commit {frame.text!r} {mark!r}")
 
@@ -202,7 +202,7 @@ async def test_mistake_while_it_is_recorded_leaves_the_answer_on_the_screen(
 class _MistakenTransport(RecordingTransport):
     """Fails where the answer ends, as a mistake of ours would."""
 
-    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:
         if "two" in frame.text:
             raise RuntimeError("a mistake of ours")
         super().commit(frame, mark)

@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 import trio
+from kill_files import integrity, read_letters, read_unfinished
 from kill_judges import Asked, Evidence, Exit, judge
 from kill_scenarios import DATABASE
-from kill_world import read_letters, read_unfinished, rows
 from processes import clean_environment, start
 from scenes import ADA, TOKEN
 
@@ -69,7 +69,7 @@ async def test_killed_at_its_first_start_it_answers_after_the_second(tmp_path: P
         drafts=(ADA,) if screen.draft else (),
         deaths=(died,),
         letters=tuple(read_letters(tmp_path)),
-        integrity=str(rows(tmp_path, "PRAGMA integrity_check")[0][0]),
+        integrity=integrity(tmp_path),
         exits=tuple(exits),
         output=first.output + second.output,
     )

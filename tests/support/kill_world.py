@@ -1,30 +1,30 @@
 """A world in which bots die: an emulated Telegram on real sockets, people, and one process after the other.
 
 A `Fate` says which scenario is played and where its processes are struck; `play` plays it, until everything is quiet
-after the last of them, and returns what is left as `Evidence`. Several fates may be played at once, on one `Nursery`
-of bots, under one clock.
+after the last of them, and returns what is left as `Evidence`. Several fates may be played at once, on one `BotServer`
+and under its clock.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
-import sqlite3
 import sys
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from subprocess import PIPE
+from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import attrs
 import trio
-from kill_judges import Asked, Evidence, Exit, Letter, judge
-from kill_scenarios import DATABASE, GRACE, OUTPUT, RUNS, SCENARIOS, Ask, Scenario, lay_database
+from kill_files import count_effects, integrity, read, read_letters, read_unfinished
+from kill_judges import Asked, Evidence, Exit, judge
+from kill_scenarios import GRACE, OUTPUT, SCENARIOS, Ask, Scenario, lay_database
 from scenes import ADA, BOB, GROUP, LATENCY, TOKEN
 
 from triolet.emulator import EmulatedTelegram, TelegramServer, open_telegram_server
@@ -32,7 +32,10 @@ from triolet.emulator import EmulatedTelegram, TelegramServer, open_telegram_ser
 MEMORY: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # a folder of its own is made there
 CHATS: Final = (ADA, BOB, GROUP)
 
-QUIET: Final = 5.0
+NUMBERS: Final = itertools.count()
+"""Of bots, whatever run they are of."""
+
+QUIET: Final = 3.0
 """Seconds without a call after which all is over, if the database agrees."""
 LONG_QUIET: Final = 45.0
 """Seconds without a call after which all is over, whatever the database says; no back-off is longer than 30."""
@@ -67,14 +70,16 @@ class Fate:
 class Bot:
     """A process of the program's; ``exit`` and what follows are known when it is ``over``.
 
-    ``place`` is where it was struck, empty if it never was, and ``seconds`` is how long it lived from then on.
+    ``place`` is where it was struck, empty if it never was; it was ``struck`` and ``ended`` at these times.
     """
 
+    rate: float
     pid: int = 0
     exit: int = 0
     passed: int = 0
     place: str = ""
-    seconds: float = 0.0
+    struck: float = 0.0
+    ended: float = 0.0
     born: trio.Event = attrs.Factory(trio.Event)
     over: trio.Event = attrs.Factory(trio.Event)
 
@@ -84,24 +89,28 @@ class Bot:
             self.born.set()
         else:
             self.exit, self.passed = facts["exit"], facts["passed"]
-            self.place, self.seconds = facts["place"], facts["seconds"]
+            self.place, self.struck, self.ended = facts["place"], self.at(facts["struck"]), self.at(facts["over"])
             self.over.set()
+
+    def at(self, monotonic: float) -> float:
+        """That time on the clock of the run."""
+        return trio.current_time() - (time.monotonic() - monotonic) * self.rate
 
 
 class BotServer:
-    """The program of `kill_server`, seen from here."""
+    """The program of `kill_server`, seen from a run whose clock goes at that rate."""
 
-    def __init__(self, process: trio.Process, rate: float) -> None:
-        self._process = process
+    def __init__(self, orders: trio.abc.SendStream, rate: float) -> None:
+        self._orders = orders
         self._rate = rate
-        self._bots: list[Bot] = []
+        self._bots: dict[int, Bot] = {}
         self._turn = trio.Lock()
 
     async def start(self, fate: Fate, folder: Path, api_base: str, strike_at: int | None) -> Bot:
-        bot = Bot()
-        self._bots.append(bot)
+        bot, number = Bot(self._rate), next(NUMBERS)
+        self._bots[number] = bot
         order = {
-            "number": len(self._bots) - 1,
+            "number": number,
             "scenario": fate.scenario,
             "folder": str(folder),
             "api_base": api_base,
@@ -109,39 +118,42 @@ class BotServer:
             "strike": int(fate.signal),
             "rate": self._rate,
         }
-        assert self._process.stdin is not None
         async with self._turn:
-            await self._process.stdin.send_all(json.dumps(order).encode() + b"\n")
+            await self._orders.send_all(json.dumps(order).encode() + b"\n")
         await bot.born.wait()
         return bot
 
-    async def listen(self) -> None:
-        assert self._process.stdout is not None
+    async def listen(self, reports: trio.abc.ReceiveStream) -> None:
         rest = b""
-        async for data in self._process.stdout:
+        while data := await reports.receive_some():
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 facts = json.loads(line)
-                self._bots[facts.pop("number")].note(facts)
+                if facts["number"] in self._bots:  # others are of a run that was given up
+                    self._bots[facts["number"]].note(facts)
+
+
+@contextmanager
+def open_forge() -> Iterator[Popen[bytes]]:
+    """The program of `kill_server`, for any number of runs, one after the other."""
+    program = [sys.executable, str(Path(__file__).with_name("kill_server.py"))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with Popen(program, stdin=PIPE, stdout=PIPE, env=environment) as process:
+        yield process
+        process.kill()
 
 
 @asynccontextmanager
-async def open_bot_server(rate: float) -> AsyncIterator[BotServer]:
+async def open_bot_server(forge: Popen[bytes], rate: float) -> AsyncIterator[BotServer]:
     """Bots in processes of their own, for as long as the block runs; ``rate`` is that of the clock it runs under."""
-    program = [sys.executable, str(Path(__file__).with_name("kill_server.py"))]
-    path = os.pathsep.join(filter(None, sys.path))
-    environment = {**os.environ, "PYTHONPATH": path}
-    process = await trio.lowlevel.open_process(program, stdin=PIPE, stdout=PIPE, env=environment)
-    server = BotServer(process, rate)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.listen)
-        try:
-            yield server
-        finally:
-            nursery.cancel_scope.cancel()
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
+    assert forge.stdin is not None
+    assert forge.stdout is not None
+    orders, reports = (trio.lowlevel.FdStream(os.dup(pipe.fileno())) for pipe in (forge.stdin, forge.stdout))
+    async with orders, reports, trio.open_nursery() as nursery:
+        server = BotServer(orders, rate)
+        nursery.start_soon(server.listen, reports)
+        yield server
+        nursery.cancel_scope.cancel()
 
 
 @attrs.frozen
@@ -256,11 +268,11 @@ class Town:
 
     def note_end(self, bot: Bot) -> None:
         if self.fate.signal == signal.SIGKILL and bot.place:
-            self.deaths.append(trio.current_time())
+            self.deaths.append(bot.ended)
             self.exits.append(Exit(bot.exit, -signal.SIGKILL))
         else:
-            self.stops.append(trio.current_time())
-            self.exits.append(Exit(bot.exit, 0, bot.seconds, GRACE + 3.0))
+            self.stops.append(bot.ended)
+            self.exits.append(Exit(bot.exit, 0, bot.ended - bot.struck if bot.place else 0.0, GRACE + 3.0))
             self.at_stops.append(self.evidence())
 
     async def wait_over(self, bot: Bot) -> bool:
@@ -307,45 +319,7 @@ class Town:
             effects=count_effects(self.folder),
             unfinished=tuple(read_unfinished(self.folder)),
             letters=tuple(read_letters(self.folder)),
-            integrity=str(rows(self.folder, "PRAGMA integrity_check")[0][0]),
+            integrity=integrity(self.folder),
             exits=tuple(self.exits),
             output=read(self.folder / OUTPUT),
         )
-
-
-def read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-
-
-def count_effects(folder: Path) -> dict[str, int]:
-    """How often the tool that changes something has run."""
-    return {name: count for name, count in Counter(read(folder / RUNS).split()).items() if name == "act"}
-
-
-def rows(folder: Path, query: str) -> Sequence[tuple[Any, ...]]:
-    with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        return connection.execute(query).fetchall()
-
-
-def tables(folder: Path) -> set[str]:
-    return {name for (name,) in rows(folder, "SELECT name FROM sqlite_master WHERE type = 'table'")}
-
-
-def read_unfinished(folder: Path) -> list[str]:
-    """What the database takes for open."""
-    known = tables(folder)
-    if "inbox" not in known:
-        return ["the database has no tables"]
-    offered = "offered <> 1 AND " if "turn" in known else ""
-    query = f"SELECT update_id FROM inbox WHERE {offered}body IS NOT NULL"  # noqa: S608  # no foreign text
-    found = [f"update {number}" for (number,) in rows(folder, query)]
-    if "turn" in known:
-        found += [f"turn {number}" for (number,) in rows(folder, "SELECT number FROM turn")]
-    return found
-
-
-def read_letters(folder: Path) -> list[Letter]:
-    if "outbox" not in tables(folder):
-        return []
-    found = rows(folder, "SELECT chat_id, state, growing FROM outbox")
-    return [Letter(chat, state, bool(growing)) for chat, state, growing in found]

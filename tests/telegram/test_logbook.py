@@ -76,6 +76,9 @@ class Diary:
     async def letters(self) -> list[Letter]:
         raise AssertionError("nobody reads while messages are sent")
 
+    async def newest_ids(self) -> dict[int, int]:
+        return {}
+
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:
         raise AssertionError("nobody reads while messages are sent")
 

@@ -10,7 +10,7 @@ In this order:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 import structlog
@@ -35,12 +35,19 @@ log = structlog.get_logger()
 
 
 async def recover(
-    store: Store, supervisor: Supervisor, rules: RestartRules, deliver: Callable[[Iterable[Letter]], object]
+    store: Store,
+    supervisor: Supervisor,
+    rules: RestartRules,
+    deliver: Callable[[Iterable[Letter], Mapping[int, int]], object],
 ) -> None:
-    """Take up what is in the store; ``deliver`` gets the letters that are still to be delivered, in order."""
+    """Take up what is in the store.
+
+    ``deliver`` gets the letters that are still to be delivered, in order, and the newest ids of our messages.
+    """
     supervisor.offers.restore(await store.buttons())
     turns, left = await store.open_turns(), await store.unfinished()
     letters = {letter.number: letter for letter in await store.letters()}
+    newest_ids = await store.newest_ids()
     asked: list[Question] = []
     taken: set[int] = set()
     with store.unit():
@@ -48,7 +55,8 @@ async def recover(
             closing = _Closing(store, supervisor, rules, letters, turn)
             asked += closing.close()
             taken |= closing.taken
-        deliver(letter for _, letter in sorted(letters.items()) if letter.state != "sent" or letter.growing)
+        left_over = [each for _, each in sorted(letters.items()) if each.state != "sent" or each.growing]
+        deliver(left_over, newest_ids)
     with store.unit():
         done = [update_id for question in asked for update_id in supervisor.ask(question)]
         done += [i for each in left if each.update["update_id"] not in taken for i in supervisor.recover(each)]

@@ -47,7 +47,7 @@ _PRESSES = {
 _REMEMBERED_STRANGERS = 1000
 
 MOST_WAITING = 1000
-"""Questions that wait or are being answered, at which no more are asked for."""
+"""Questions that wait or are being answered; while there are more, none are asked for."""
 
 
 class Supervisor:
@@ -84,7 +84,7 @@ class Supervisor:
 
     async def wait_room(self) -> None:
         """Returns when more questions can be taken: what nobody has asked for yet, waits with Telegram."""
-        while sum(each.load for each in self._conversations.values()) >= MOST_WAITING:
+        while sum(each.load for each in self._conversations.values()) > MOST_WAITING:
             await self._relief.wait()
 
     async def wait_idle(self) -> None:
@@ -112,12 +112,14 @@ class Supervisor:
             return []
         update = parse_update(left.update, self._bot)
         if isinstance(update, Incoming):
+            self._note(update)
             is_late = not left.is_wanted and self._late.is_late(update.sent_at or left.received_at)
             return self._message(update, late=is_late, limited=False)
         return self._obey(update)
 
     def ask(self, question: Question) -> list[int]:
         """Answer a question that an earlier run has taken already."""
+        self._services.screen.note_message(question.place)
         return self._post(question, limited=False)
 
     def _obey(self, update: Update) -> list[int]:
@@ -136,10 +138,7 @@ class Supervisor:
         return [update.update_id]
 
     def _note(self, message: Incoming) -> None:
-        """Let the screen know of a new message's id; nothing is kept for strangers, of whom there are any number.
-
-        That of an older one tells nothing, for an earlier run may have sent messages after it.
-        """
+        """Let the screen know of a message's id; nothing is kept for strangers, of whom there are any number."""
         if not message.private or self._access.admits(message.user_id):
             self._services.screen.note_message(_place_of(message))
 

@@ -193,7 +193,9 @@ def _show_end(turn: Turn) -> None:
     try:
         footer = turn.footer(turn.tally) if has_text else ""
         last_lines = "\n".join(filter(None, (mark, footer)))
-        turn.transport.commit(turn.coalescer.finish(), last_lines, turn.offer(ending) if has_text else ())
+        buttons = turn.offer(ending) if has_text else ()
+        is_last_word = ending is Ending.SHUTDOWN  # there is not much time left
+        turn.transport.commit(turn.coalescer.finish(), last_lines, buttons, quiet=is_last_word)
     except Exception:  # a mistake of ours: the turn is recorded all the same, or it would come again at every start
         log.exception("turn.not_shown")
         turn.transport.commit(Frame("", turn.coalescer.revision), mark_of(Ending.FAILED, INTERNAL, answered=True))

@@ -58,10 +58,11 @@ class Lane:
     def has_errands(self) -> bool:
         return bool(self._lasting or self._removals)
 
-    def note_message(self, message_id: int) -> None:
-        """Somebody else's message has this id."""
+    def note_message(self, message_id: int, *, is_ours: bool = False) -> None:
+        """A message has this id; one that is not ours is never taken for one of ours."""
         self._newest = max(self._newest, message_id)
-        self._foreign.append(message_id)
+        if not is_ours:
+            self._foreign.append(message_id)
 
     def commit(self, delivery: Delivery) -> None:
         self._lasting.append(delivery)

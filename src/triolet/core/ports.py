@@ -167,6 +167,10 @@ class Journal(Protocol):
         """By number: all but those that are sent, do not grow, and belong to no open turn."""
         ...
 
+    async def newest_ids(self) -> Mapping[int, int]:
+        """The highest message id that a message of ours is known to have, in each chat."""
+        ...
+
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:
         """The uncertain and the dead ones, of one chat or of all, newest first."""
         ...

@@ -121,9 +121,21 @@ def _beginning(text: str | None) -> str:
     return words if len(words) <= BEGINNING else f"{words[: BEGINNING - 1].rstrip()}…"
 
 
+def load_newest_ids(connection: sqlite3.Connection) -> dict[int, int]:
+    query = "SELECT chat_id, max(message_id) FROM outbox WHERE message_id IS NOT NULL GROUP BY chat_id"
+    return dict(connection.execute(query))
+
+
 def prune(connection: sqlite3.Connection, now: float) -> None:
-    """Forget what is on the screen for good, and what could not be brought there, some time after its last change."""
-    sent = "state = 'sent' AND NOT growing AND (turn IS NULL OR turn NOT IN (SELECT number FROM turn))"
+    """Forget what is on the screen for good, and what could not be brought there, some time after its last change.
+
+    The newest message of each chat stays known: what may be there, and has to be looked for, came after it.
+    """
+    newest = "SELECT max(message_id) FROM outbox AS other WHERE other.chat_id = outbox.chat_id"
+    sent = f"""
+        state = 'sent' AND NOT growing AND (turn IS NULL OR turn NOT IN (SELECT number FROM turn))
+        AND coalesce(message_id, 0) < ({newest})
+    """  # noqa: S608  # no foreign text
     for which, seconds in ((sent, KEEP_SENT), ("state IN ('uncertain', 'dead')", KEEP_UNDELIVERED)):
         connection.execute(f"DELETE FROM outbox WHERE {which} AND changed_at < ?", (now - seconds,))  # noqa: S608  # ours
 

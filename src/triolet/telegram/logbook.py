@@ -179,6 +179,9 @@ class Forgetful:
     async def letters(self) -> list[Letter]:
         return []
 
+    async def newest_ids(self) -> dict[int, int]:
+        return {}
+
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:
         return []
 

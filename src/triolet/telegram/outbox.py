@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, TypeAlias
@@ -89,17 +89,13 @@ class Outbox:
     """Made by `open_outbox`."""
 
     def __init__(
-        self,
-        api: BotApi,
-        nursery: trio.Nursery,
-        first_draft_id: int,
-        logbook: Logbook,
-        uncertain: Uncertain,
+        self, api: BotApi, nursery: trio.Nursery, first_draft_id: int, logbook: Logbook, uncertain: Uncertain
     ) -> None:
         self._api = api
         self._log = logbook
         self._uncertain = uncertain
         self._unconfirmed: dict[int, Letter] = {}
+        self._newest_ids: Mapping[int, int] = {}
         self.offer_resend: OfferResend = lambda place, number: ()
         """Gives the button under the line that asks whether a message is to be sent again."""
         self._nursery = nursery
@@ -173,8 +169,12 @@ class Outbox:
     def _offer(self, bubble: Bubble) -> Keyboard:
         return self.offer_resend(bubble.place, bubble.number)
 
-    def recover(self, letters: Iterable[Letter]) -> None:
-        """Go on with what an earlier run has left, ahead of all that is committed from now on."""
+    def recover(self, letters: Iterable[Letter], newest_ids: Mapping[int, int]) -> None:
+        """Go on with what an earlier run has left, ahead of all that is committed from now on.
+
+        ``newest_ids`` are the highest ids that messages of ours have, by their chat.
+        """
+        self._newest_ids = newest_ids
         for letter in letters:
             self._recover(letter)
 
@@ -253,6 +253,8 @@ class Outbox:
         if chat is None:
             budget = ChatBudget.open(private=place.private, overall=self._overall)
             chat = self._chats[place.lane] = _ChatLane(Lane(budget))
+            if (newest := self._newest_ids.get(place.lane)) is not None:
+                chat.lane.note_message(newest, is_ours=True)
         return chat
 
     def _begin(self, chat: _ChatLane, call: Call, errand: Errand | None = None) -> _Flight:

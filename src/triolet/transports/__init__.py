@@ -31,10 +31,11 @@ class Transport(Protocol):
         """
         ...
 
-    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:
         """What stays on the screen: the answer, and a mark of how it ended. Called once, when `run` has ended.
 
-        Where both are empty, nothing stays. The ``keyboard`` stands under the last message.
+        Where both are empty, nothing stays. The ``keyboard`` stands under the last message. A ``quiet`` end is shown
+        in as few calls as possible, though nobody hears of it.
         """
         ...
 

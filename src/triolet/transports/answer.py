@@ -87,7 +87,7 @@ class GrowingAnswer:
         self._plain = True
         return True
 
-    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:
         """Make what there is lasting, with the mark of how it ended; takes away what only was a sign of life."""
         self.finish_segments(frame)
         if frame.reasoning:
@@ -96,7 +96,7 @@ class GrowingAnswer:
         for part in self._layout.advance(frame.text, complete=True):
             self._seal(part.content)
         content = marked(self._layout.live.content, mark)
-        anew = self._settings.notify == "final"
+        anew = self._settings.notify == "final" and not quiet
         if not blank(content):
             self._outbox.commit(self.bubble, content, anew=anew, keyboard=keyboard)
             self._last = content if keyboard else None

@@ -29,7 +29,7 @@ class ConsoleTransport:
     def snapshot(self, frame: Frame) -> None:
         """A terminal outlives no crash."""
 
-    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:
         self._grow("\n\n".join(part for part in (_whole(frame), mark) if part))
         self._terminal.write("\n" + PROMPT)
 

@@ -84,8 +84,8 @@ class TelegramTransport:
         text = "\n\n".join(filter(None, (part.strip() for part in (*frame.texts, frame.text))))
         return FormattedText(text) if text else None
 
-    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = ()) -> None:
-        self._answer.commit(frame, mark, keyboard)
+    def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:
+        self._answer.commit(frame, mark, keyboard, quiet=quiet)
 
     def drop_keyboard(self) -> None:
         self._answer.drop_keyboard()
