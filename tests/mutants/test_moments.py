@@ -10,7 +10,7 @@ import attrs
 import pytest
 import trio
 import trio.testing
-from scenes import ADA, BOB, TOKEN, calls, open_scene, open_telegram, rounds, scene_settings, slow_tool, tokens
+from scenes import ADA, BOB, TOKEN, calls, open_scene, open_telegram, rounds, said, scene_settings, slow_tool, tokens
 
 from triolet.app.agent import Agent
 from triolet.app.bench import Bench
@@ -20,9 +20,9 @@ from triolet.config import LimitSettings, ModelSettings, Secret, ShutdownSetting
 from triolet.core.buttons import Button
 from triolet.core.conversation import Message, ToolCallPart
 from triolet.core.events import Steered, TurnBatch, TurnEvent
-from triolet.core.ports import RawUpdate
+from triolet.core.ports import ModelRequest, RawUpdate
 from triolet.emulator import EmulatedTelegram, Fault, Flood, Limits, ServerError, open_telegram_server
-from triolet.providers.scripted import Hang, Say, ScriptedProvider
+from triolet.providers.scripted import Hang, Say, ScriptedProvider, Step
 from triolet.store import SqliteStore, open_store, run_inline
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.poller import dispatch_all, poll_updates
@@ -139,6 +139,26 @@ async def test_poll_that_waits_for_better_times_is_cancelled_at_once(
         with trio.move_on_at(100.5):
             await poll_updates(api, store, lambda update: [])
         assert trio.current_time() == 100.5
+
+
+async def test_shutdown_gives_its_grace_to_what_is_being_said_and_to_nothing_else(autojump_clock: object) -> None:
+    """What waits is in the inbox, and the next start answers it."""
+    settings = attrs.evolve(scene_settings(), shutdown=ShutdownSettings(grace=60.0))
+    asked: list[str] = []
+
+    def answer(request: ModelRequest) -> list[Step]:
+        asked.append(request.messages[-1].text)
+        return tokens(30)
+
+    async with open_scene(script=answer, settings=settings) as scene:
+        scene.server.say(ADA, "One?")
+        await trio.sleep(1.0)
+        scene.server.say(ADA, "Two?")
+        await trio.sleep(1.0)
+        scene.shutdown.set()
+        await trio.sleep(30.0)
+        assert scene.bot_messages() == [said(30)]
+    assert asked == ["One?"]
 
 
 @pytest.mark.parametrize("grace", [0.0, 7.0])
