@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
@@ -259,7 +259,8 @@ class Town:
             bot = await server.start(self.fate, self.folder, base, strike_at)
             self.bots.append(bot)
             if not await self.wait_over(bot):
-                os.kill(bot.pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):  # it has died meanwhile
+                    os.kill(bot.pid, signal.SIGTERM)
                 await bot.over.wait()
                 if not bot.place:
                     self.exits.append(Exit(bot.exit, 0))
