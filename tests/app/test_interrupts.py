@@ -202,7 +202,7 @@ CASES = [
 ]
 
 
-@pytest.mark.case("I3", "I4", "I6", "I8")
+@pytest.mark.case("C1", "I3", "I4", "I6", "I8")
 @pytest.mark.parametrize(("how", "moment", "screen"), CASES)
 async def test_what_comes_between(autojump_clock: object, tmp_path: Path, how: str, moment: str, screen: str) -> None:
     act, now = ACTS[how], MOMENTS[moment]

@@ -29,10 +29,13 @@ from scenes import (
 )
 
 from triolet.app.book import CHECKPOINT_SECONDS, CONTINUE
+from triolet.app.late import late_line
+from triolet.app.recovery import parts_of
 from triolet.config import RestartSettings, Settings, StoreSettings, StreamingSettings
 from triolet.core.delivery import NOT_CONFIRMED, SENT_AGAIN
 from triolet.core.ending import GOES_ON
 from triolet.core.ports import ModelRequest
+from triolet.core.text import MESSAGE_LIMIT, FormattedText, RichText, join
 from triolet.emulator import Delay, EmulatedTelegram, Fault, Flood, Limits, Refuse
 from triolet.providers.scripted import End, Hang, Pause, Say, Step
 
@@ -450,3 +453,28 @@ async def test_recovery_is_told_in_one_line(
         await second.wait_answers(2)
     told = [event for event in captured_log if event["event"] == "bot.recovered"]
     assert [(event["interrupted"], event["waiting"]) for event in told] == [(1, 2)]
+
+
+# Small things
+
+
+@pytest.mark.parametrize("length", [1, MESSAGE_LIMIT - len(KILLED), MESSAGE_LIMIT - 1, MESSAGE_LIMIT])
+def test_mark_may_need_a_message_of_its_own(length: int) -> None:
+    whole = join([FormattedText("x" * length), FormattedText(KILLED)])
+    parts = parts_of(whole)
+    assert all(isinstance(part, FormattedText) and len(part.text) <= MESSAGE_LIMIT for part in parts)
+    assert "".join(part.plain.text for part in parts if isinstance(part, FormattedText)).replace("\n", "") == (
+        whole.text.replace("\n", "")
+    )
+
+
+def test_rich_message_is_one() -> None:
+    rich = RichText("<p>x</p>", "x")
+    assert parts_of(rich) == [rich]
+
+
+@pytest.mark.parametrize(
+    ("age", "ago"), [(0.0, "a while ago"), (7199.0, "a while ago"), (7200.0, "2 hours ago"), (1e6, "277 hours ago")]
+)
+def test_age_of_a_message_is_told_in_hours(age: float, ago: str) -> None:
+    assert f" {ago}." in late_line(age)

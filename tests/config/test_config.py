@@ -107,6 +107,9 @@ def test_the_contract_of_defaults() -> None:
             "max_output": 32768,
             "max_calls": 16,
         },
+        "delivery": {"uncertain": "ask"},
+        "restart": {"resume": "auto", "max_age": 21600.0},
+        "shutdown": {"grace": 20.0},
         "limits": {"max_turns": 200, "queue_per_chat": 5},
         "store": {"path": "triolet.db"},
     }

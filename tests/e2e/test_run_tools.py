@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from mcp_servers import open_watch
 from model_server import KEY, chunk, done, finish, open_model_server, reply
@@ -64,6 +65,7 @@ async def test_server_s_tool_runs_when_a_person_allows_it(tmp_path: Path) -> Non
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.case("RR12")
 async def test_no_sdk_is_imported_before_the_first_poll(tmp_path: Path) -> None:
     async with start_emulator() as emulator:
         config = CONFIG.format(api_base=emulator.base, model_base="http://127.0.0.1:9/v1", key=KEY)

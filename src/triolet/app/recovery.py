@@ -143,7 +143,7 @@ class _Closing:
     def _show_end(self, step: NextStep, keyboard: Keyboard) -> None:
         """What grew on the screen stays as it was last known, marked; what was a draft becomes a message."""
         mark = mark_of(Ending.KILLED, GOES_ON if step == "continue" else "", answered=True)
-        parts = _parts(marked(self.turn.live or FormattedText(""), mark))
+        parts = parts_of(marked(self.turn.live or FormattedText(""), mark))
         for part in parts:
             letter = self._growing() if part is parts[0] else None
             if letter is None:
@@ -160,5 +160,6 @@ class _Closing:
         return self.letters[max(numbers)] if numbers else None
 
 
-def _parts(content: Content) -> list[Content]:
+def parts_of(content: Content) -> list[Content]:
+    """What a message shows, in as many as it takes: the mark may be too much for one."""
     return [*split_message(content)] if isinstance(content, FormattedText) else [content]
