@@ -160,7 +160,6 @@ def test_the_map_on_the_porch_shows_the_rooms(house: House) -> None:
 
 UNTESTED: Final = {
     "app/chat.py",
-    "app/service.py",
     "emulator/dispatch.py",
     "emulator/drafts.py",
     "emulator/markup.py",
