@@ -77,6 +77,10 @@ class Shelf:
         kept = sorted(self.kept.items())
         return [letter for _, letter in kept if letter.state != "sent" or letter.growing]
 
+    async def newest_ids(self) -> dict[int, int]:
+        ids = [letter.message_id for letter in self.kept.values() if letter.message_id is not None]
+        return {ADA: max(ids)} if ids else {}
+
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:
         raise AssertionError("nobody is told")
 
@@ -102,6 +106,9 @@ class Post:
     @property
     def states(self) -> dict[int, str]:
         return {number: letter.state for number, letter in self.shelf.kept.items()}
+
+    async def recover(self, outbox: Outbox) -> None:
+        outbox.recover(await self.shelf.letters(), await self.shelf.newest_ids())
 
     @asynccontextmanager
     async def open_outbox(self, uncertain: Uncertain = "ask") -> AsyncIterator[Outbox]:

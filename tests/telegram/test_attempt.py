@@ -1,71 +1,60 @@
-"""What a call comes to, for each answer that there is, or none."""
+"""One call, and what came of it: every way in which the client fails is an outcome."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-import trio
+from outbox_scenes import open_post
 
-from triolet.config import Secret
-from triolet.core.calls import NEVER_LEFT, Bubble, Delivered, Outcome, Place, Refused, Unknown, draft_call, message_call
-from triolet.core.conversation import ConversationKey
+from triolet.core.calls import NEVER_LEFT, Bubble, Delivered, Outcome, Refused, Unknown, draft_call, message_call
 from triolet.core.text import FormattedText
-from triolet.emulator import Delay, EmulatedTelegram, Fault, Flood, Refuse, Reset, ServerError, open_telegram_server
+from triolet.emulator import Delay, Fault, Flood, Refuse, Reset, ServerError
 from triolet.telegram.attempt import attempt
-from triolet.telegram.client import CALL_TIMEOUT, DRAFT_TIMEOUT, open_bot_api
+from triolet.telegram.client import CALL_TIMEOUT, DRAFT_TIMEOUT
 
-HELLO = FormattedText("Hello")
+MIGRATED = Refuse(400, "Bad Request: upgraded", {"migrate_to_chat_id": -7})
 
-
-def bubble() -> Bubble:
-    return Bubble(Place(ConversationKey(1), private=True), 5)
-
-
-@pytest.mark.parametrize(
-    ("action", "outcome"),
-    [
-        (None, Delivered),
-        (Flood(7), Refused(429, "Too Many Requests: retry after 7", 7.0)),
-        (Refuse(403, "Forbidden: bot was blocked by the user"), Refused(403, "Forbidden: bot was blocked by the user")),
-        (ServerError(), Unknown),
-        (Reset(carried_out=True), Unknown),
-        (Reset(carried_out=False), Unknown),
-    ],
-)
-async def test_each_answer_is_an_outcome(autojump_clock: object, action: object, outcome: type | Outcome) -> None:
-    telegram = EmulatedTelegram(token="42:emulator")
-    telegram.add_private_chat(1)
-    if action is not None:
-        telegram.add_fault(Fault(method="sendMessage", action=action))  # type: ignore[arg-type]  # one of the table
-    async with (
-        open_telegram_server(telegram) as server,
-        open_bot_api("http://telegram", Secret("42:emulator"), connect=server.connect) as api,
-    ):
-        found = await attempt(api, message_call(bubble(), HELLO))
-    assert isinstance(found, outcome) if isinstance(outcome, type) else found == outcome
+OUTCOMES: list[tuple[str, Any, Outcome]] = [
+    ("a flood", Flood(9), Refused(429, "Too Many Requests: retry after 9", 9.0)),
+    ("a refusal", Refuse(403, "Forbidden: blocked"), Refused(403, "Forbidden: blocked")),
+    ("a group that has become another", MIGRATED, Refused(400, "Bad Request: upgraded", migrate_to=-7)),
+]
 
 
-async def test_what_cannot_leave_is_refused_by_nobody() -> None:
-    async def no_way(host: str, port: int) -> trio.abc.Stream:
-        raise OSError("no route")
-
-    async with open_bot_api("http://telegram", Secret("42:emulator"), connect=no_way) as api:
-        found = await attempt(api, message_call(bubble(), HELLO))
-    assert isinstance(found, Refused)
-    assert found.code == NEVER_LEFT
+@pytest.mark.parametrize(("action", "expected"), [pytest.param(*row[1:], id=row[0]) for row in OUTCOMES])
+async def test_what_the_server_says_is_a_refusal(autojump_clock: object, action: Any, expected: Outcome) -> None:
+    async with open_post() as post:
+        post.server.telegram.add_fault(Fault(method="sendMessage", action=action))
+        assert await attempt(post.api, message_call(Bubble(post.place(), 1), FormattedText("hello"))) == expected
 
 
-async def test_draft_is_given_up_sooner_than_a_message(autojump_clock: object) -> None:
-    telegram = EmulatedTelegram(token="42:emulator")
-    telegram.add_private_chat(1)
-    telegram.latency = Delay(before=1000.0, after=0.0)
-    async with (
-        open_telegram_server(telegram) as server,
-        open_bot_api("http://telegram", Secret("42:emulator"), connect=server.connect) as api,
-    ):
-        for call, seconds in (
-            (draft_call(bubble(), HELLO), DRAFT_TIMEOUT),
-            (message_call(bubble(), HELLO), CALL_TIMEOUT),
-        ):
-            began = trio.current_time()
-            assert isinstance(await attempt(api, call), Unknown)
-            assert trio.current_time() - began == pytest.approx(seconds, abs=0.1)
+@pytest.mark.parametrize("action", [Reset(carried_out=True), Reset(carried_out=False), ServerError(), Delay(after=1e4)])
+async def test_what_nobody_says_is_unknown(autojump_clock: object, action: Any) -> None:
+    async with open_post() as post:
+        post.server.telegram.add_fault(Fault(method="sendMessage", action=action))
+        outcome = await attempt(post.api, message_call(Bubble(post.place(), 1), FormattedText("hello")))
+        assert isinstance(outcome, Unknown)
+
+
+async def test_what_never_left_and_what_is_there(autojump_clock: object) -> None:
+    async with open_post() as post:
+        call = message_call(Bubble(post.place(), 1), FormattedText("hello"))
+        post.server.reachable = False
+        outcome = await attempt(post.api, call)
+        assert isinstance(outcome, Refused)
+        assert outcome.code == NEVER_LEFT
+        post.server.reachable = True
+        outcome = await attempt(post.api, call)
+        assert isinstance(outcome, Delivered)
+        assert outcome.result["text"] == "hello"
+
+
+async def test_late_draft_is_not_worth_waiting_for(autojump_clock: object) -> None:
+    assert DRAFT_TIMEOUT < CALL_TIMEOUT
+    async with open_post() as post:
+        post.server.telegram.add_fault(Fault(method="sendMessageDraft", action=Delay(after=DRAFT_TIMEOUT + 1)))
+        post.server.telegram.add_fault(Fault(method="sendMessage", action=Delay(after=DRAFT_TIMEOUT + 1)))
+        bubble, text = Bubble(post.place(), 1), FormattedText("hello")
+        assert isinstance(await attempt(post.api, draft_call(bubble, text)), Unknown)
+        assert isinstance(await attempt(post.api, message_call(bubble, text)), Delivered)

@@ -102,7 +102,7 @@ async def test_letter_goes_on_from_wherever_it_was(
     async with open_post() as post:
         await leave(post, screen, **fields)
         async with post.open_outbox(uncertain) as outbox:
-            outbox.recover(await post.shelf.letters())
+            await post.recover(outbox)
             await outbox.wait_idle()
         assert (post.texts(), post.states) == (shown, states)
         assert post.buttons() == ["Send again"] * (ASKS in shown and screen != [ASKS])
@@ -113,7 +113,7 @@ async def test_what_was_left_goes_ahead_of_what_is_committed_now(autojump_clock:
         for text in ("one", "two", "three"):
             await leave(post, [], content=FormattedText(text))
         async with post.open_outbox() as outbox:
-            outbox.recover(await post.shelf.letters())
+            await post.recover(outbox)
             outbox.commit(outbox.open_bubble(post.place()), FormattedText("four"))
             await outbox.wait_idle()
         assert post.texts() == ["one", "two", "three", "four"]
@@ -123,7 +123,7 @@ async def test_letter_keeps_its_buttons_and_how_it_comes(autojump_clock: object)
     async with open_post() as post:
         await leave(post, [], keyboard=(("Press", "n1"),), silent=True)
         async with post.open_outbox() as outbox:
-            outbox.recover(await post.shelf.letters())
+            await post.recover(outbox)
             await outbox.wait_idle()
         assert (post.texts(), post.buttons(), post.server.rings(ADA)) == (["hello"], ["Press"], [])
 
@@ -135,12 +135,12 @@ async def test_message_is_sent_again_where_the_line_asks_about_it_and_once(
     async with open_post() as post:
         await leave(post, [], **SENDING)
         async with post.open_outbox() as outbox:
-            outbox.recover(await post.shelf.letters())
+            await post.recover(outbox)
             await outbox.wait_idle()
             if not is_later_run:
                 await resend_twice(post, outbox)
         async with post.open_outbox() as outbox:
-            outbox.recover(await post.shelf.letters())
+            await post.recover(outbox)
             await resend_twice(post, outbox)
         assert (post.texts(), post.states, post.buttons()) == ([COPY], {1: "sent"}, [])
 
@@ -155,10 +155,26 @@ async def test_nobody_can_have_a_message_sent_again_that_is_known_to_be_there(au
     async with open_post() as post:
         await leave(post, [])
         async with post.open_outbox() as outbox:
-            outbox.recover(await post.shelf.letters())
+            await post.recover(outbox)
             await outbox.wait_idle()
             await resend_twice(post, outbox)
         assert post.texts() == ["hello"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_what_an_earlier_run_has_sent_tells_where_to_look_for_more(
+    autojump_clock: object, is_there: bool
+) -> None:
+    """So what is sent now, and never confirmed, is found, or known to be nowhere, as if there had been no start."""
+    async with open_post() as post:
+        await leave(post, ["before"], state="sent", message_id=FIRST, content=None)
+        post.server.telegram.add_fault(Fault(method="sendMessage", action=Reset(carried_out=is_there)))
+        async with post.open_outbox() as outbox:
+            await post.recover(outbox)
+            outbox.commit(outbox.open_bubble(post.place()), HELLO)
+            await outbox.wait_idle()
+        assert post.texts() == ["before", "hello" if is_there else COPY]
+        assert post.states[2] == "sent"
 
 
 # A kill at any moment
@@ -220,11 +236,11 @@ async def kill_and_go_on(faults: list[Fault], killed_at: float, uncertain: Uncer
         await run_until(post, killed_at)
         await trio.sleep(5.0)
         post.server.telegram.clear_faults()
-        letters = await post.shelf.letters()
+        letters, newest_ids = await post.shelf.letters(), await post.shelf.newest_ids()
         promised = {letter.content for letter in post.shelf.kept.values() if letter.content is not None}
         later = attrs.evolve(post, shelf=Shelf())
         async with later.open_outbox(uncertain) as outbox:
-            outbox.recover(letters)
+            outbox.recover(letters, newest_ids)
             await outbox.wait_idle()
         check(later, [content.text for content in promised if isinstance(content, FormattedText)], uncertain)
         return later
