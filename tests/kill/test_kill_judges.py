@@ -42,6 +42,10 @@ FAULTY: Final = {
         left(bot(3, MARK), asked=TWO),
         left(bot(2, "tea0 tea1 tea20")),
     ],
+    "torn": [
+        left(bot(2, "tea2")),
+        left(bot(2, f"tea0\n\n{MARK}"), bot(3, "tea2"), **DIED),
+    ],
     "doubled": [
         left(bot(2, WHOLE), bot(3, WHOLE)),
         left(bot(2, WHOLE), bot(3, COPY)),
@@ -99,6 +103,8 @@ FAULTLESS: Final = [
     left(bot(2, f"tea0\n\n{MARK}"), bot(3, WHOLE), **DIED),
     left(bot(2, WHOLE), bot(3, COPY), **DIED),
     left(bot(2, COPY), **DIED),
+    left(bot(2, "↻ Is it missing?", "↻ Send again"), bot(3, "tea2"), **DIED),
+    left(bot(2, WHOLE), changes={CHAT: (seen(4.0, "tea9"),)}, deaths=(5.0, 9.0)),
     left(bot(3, MARK), bot(4, MARK), asked=TWO),
     left(bot(3, WHOLE), bot(4, "ink0 ink1"), asked=TWO),
     left(bot(3, "ink0 ink1"), bot(4, WHOLE), asked=(Asked(CHAT, 1, WORDS, in_order=False), TWO[1])),

@@ -3,7 +3,7 @@
 What is allowed, and nothing else:
 
 - An answer that is not whole, if the bot says so below it: a line marked ⏸, ⚠ or ↻, or a button that resends, continues
-  or answers. One such message speaks for one question.
+  or answers. One such message speaks for one question. It may have lost its end; a hole only beside a line marked ↻.
 - One extra copy of a message, if it is marked ↻, and a process was killed: it may have died when it had written down
   that the call leaves, and not what came of it. The copy may also be the only one.
 - The beginning of an answer a second time, if it is marked as broken off: once for each death.
@@ -146,6 +146,16 @@ def unanswered(evidence: Evidence) -> Iterator[str]:
                 yield f"{told(each)}: {len(words)} of {len(each.expected)} words are missing, from {words[0]!r} on"
 
 
+def torn(evidence: Evidence) -> Iterator[str]:
+    """An answer with a hole, and nothing that offers to send again what is missing."""
+    for asked in evidence.asked:
+        lacking = set(missing(evidence, asked))
+        there = [number for number, word in enumerate(asked.expected) if word not in lacking]
+        holes = [word for word in asked.expected[: max(there, default=0)] if word in lacking]
+        if holes and not any(kind_of(each) == "copy" for each in evidence.of_bot(asked.chat, asked.message_id)):
+            yield f"{told(asked)}: {len(holes)} words are missing in its middle, from {holes[0]!r} on"
+
+
 def doubled(evidence: Evidence) -> Iterator[str]:
     """Something that is said twice, beyond a marked copy of what nobody knew the outcome of."""
     for asked in evidence.asked:
@@ -225,13 +235,13 @@ def unseen(evidence: Evidence) -> Iterator[str]:
 
 
 def _seen_before(evidence: Evidence, asked: Asked) -> list[str]:
+    """The words that were shown long enough before the end of the process that showed them."""
+    ends = sorted([(death, CHECKPOINT) for death in evidence.deaths] + [(stop, 0.0) for stop in evidence.stops])
     seen: set[str] = set()
-    for end in (*(death - CHECKPOINT for death in evidence.deaths), *evidence.stops):
-        texts: dict[int | None, str] = {}
-        for change in evidence.changes.get(asked.chat, ()):
-            if change.at <= end and change.from_bot and change.kind in {"message", "edit"}:
-                texts[change.message_id] = change.text
-        seen |= {word for word in asked.expected if any(has(text, word) for text in texts.values())}
+    for change in evidence.changes.get(asked.chat, ()):
+        end = next(((at, least) for at, least in ends if at >= change.at), None)
+        if end is not None and end[0] - change.at >= end[1] and change.from_bot and change.kind in {"message", "edit"}:
+            seen |= words_in(change.text)
     return [word for word in asked.expected if word in seen]
 
 
@@ -284,6 +294,7 @@ def corrupt(evidence: Evidence) -> Iterator[str]:
 
 JUDGES: Final[Mapping[str, Judge]] = {
     "unanswered": unanswered,
+    "torn": torn,
     "doubled": doubled,
     "orphaned": orphaned,
     "disordered": disordered,
