@@ -20,6 +20,7 @@ from triolet.core.commands import Access
 from triolet.core.conversation import ConversationKey, Ending, Message
 from triolet.core.letters import Letter
 from triolet.core.mailbox import Question
+from triolet.core.markup.layout import Unsealed
 from triolet.core.recovery import OpenTurn, Resume
 from triolet.core.text import FormattedText
 from triolet.core.updates import BotIdentity
@@ -48,7 +49,7 @@ class Start:
         question = Question((1,), PLACE, ADA, "Why?", message_id=9)
         await self.store.receive([{"update_id": 1}])
         turn = OpenTurn(self.store.draw_number(), KEY, (question,), (1,), 1000.0, said=SAID)
-        await self.store.begin(attrs.evolve(turn, live=FormattedText("Because the")))
+        await self.store.begin(attrs.evolve(turn, live=Unsealed("entities", "Because the")))
         for letter in letters:
             await self.store.keep(attrs.evolve(letter, turn=turn.number))
 

@@ -16,6 +16,8 @@ from triolet.core.calls import Keyboard, Place
 from triolet.core.conversation import ConversationKey, Ending, Message, TextPart, ToolCallPart
 from triolet.core.letters import Letter, LetterState, Undelivered
 from triolet.core.mailbox import Question
+from triolet.core.markup.cutting import Lead
+from triolet.core.markup.layout import Unsealed
 from triolet.core.ports import Executor, RawUpdate, Store, Unfinished
 from triolet.core.recovery import OpenTurn
 from triolet.core.text import Entity, FormattedText, RichText
@@ -108,8 +110,10 @@ def rows(path: Path, query: str) -> list[Any]:
 
 # Turns
 
-FULL = turn(3, asked=(question(5, "\ud800"), question(9)), attempt=2, said=SAID, live=RICH, has_effects=True)
-TURNS = [turn(1), turn(2, key=ConversationKey(-100), live=BOLD), FULL]
+PLAIN = Unsealed("plain", "Because \ud800\x00")
+QUOTED = Unsealed("rich", "> Because", Lead("```py\n", 4, "```", True))
+FULL = turn(3, asked=(question(5, "\ud800"), question(9)), attempt=2, said=SAID, live=QUOTED, has_effects=True)
+TURNS = [turn(1), turn(2, key=ConversationKey(-100), live=PLAIN), FULL]
 
 
 async def test_turns_come_back_as_they_began(reopen: Reopen) -> None:
@@ -133,19 +137,19 @@ async def test_the_newest_checkpoint_counts(reopen: Reopen) -> None:
         store.begin(turn(1))
         store.begin(turn(2))
         for text in ("one", "two"):
-            store.checkpoint(1, said=[], live=FormattedText(text), update_ids=[5])
+            store.checkpoint(1, said=[], live=Unsealed("entities", text), update_ids=[5])
         await store.checkpoint(2, said=[HELLO], live=None, update_ids=[5])
-        store.checkpoint(1, said=SAID, live=BOLD, update_ids=[5, 8])
-        store.checkpoint(404, said=SAID, live=BOLD, update_ids=[5, 8])
+        store.checkpoint(1, said=SAID, live=PLAIN, update_ids=[5, 8])
+        store.checkpoint(404, said=SAID, live=PLAIN, update_ids=[5, 8])
     async with reopen() as store:
-        first = turn(1, said=SAID, live=BOLD, update_ids=(5, 8))
+        first = turn(1, said=SAID, live=PLAIN, update_ids=(5, 8))
         assert plain(await store.open_turns()) == plain([first, turn(2, said=(HELLO,), update_ids=(5,))])
 
 
 async def test_checkpoint_of_a_turn_that_is_over_changes_nothing(store: Store) -> None:
     store.begin(turn(1))
     store.record(TOPIC, [HELLO], turn=1)
-    store.checkpoint(1, said=SAID, live=BOLD, update_ids=[5])
+    store.checkpoint(1, said=SAID, live=PLAIN, update_ids=[5])
     store.begin_call(1, CALL, has_effects=True)
     await store.end_call(1, CALL.call_id, failed=False)
     assert await store.open_turns() == []

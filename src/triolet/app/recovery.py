@@ -26,6 +26,7 @@ from triolet.core.ending import GOES_ON, mark_of
 from triolet.core.history import UNANSWERED
 from triolet.core.letters import Letter, LetterState
 from triolet.core.mailbox import Question
+from triolet.core.markup.layout import Layout
 from triolet.core.ports import Store
 from triolet.core.recovery import NextStep, OpenTurn
 from triolet.core.text import Content, FormattedText, split_message
@@ -143,7 +144,8 @@ class _Closing:
     def _show_end(self, step: NextStep, keyboard: Keyboard) -> None:
         """What grew on the screen stays as it was last known, marked; what was a draft becomes a message."""
         mark = mark_of(Ending.KILLED, GOES_ON if step == "continue" else "", answered=True)
-        parts = parts_of(marked(self.turn.live or FormattedText(""), mark))
+        *whole, last = (Layout.resumed(self.turn.live) if self.turn.live else None) or [FormattedText("")]
+        parts = [*whole, *parts_of(marked(last, mark))]
         for part in parts:
             letter = self._growing() if part is parts[0] else None
             if letter is None:

@@ -12,8 +12,8 @@ from triolet.core.buttons import KeptButton
 from triolet.core.conversation import ConversationKey, Message, ToolCallPart
 from triolet.core.events import Batch
 from triolet.core.letters import Letter, Undelivered
+from triolet.core.markup.layout import Unsealed
 from triolet.core.recovery import OpenTurn
-from triolet.core.text import Content
 from triolet.core.usage import Spent
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class Turns(Protocol):
         ...
 
     def checkpoint(
-        self, number: int, *, said: Sequence[Message], live: Content | None, update_ids: Sequence[int]
+        self, number: int, *, said: Sequence[Message], live: Unsealed | None, update_ids: Sequence[int]
     ) -> Posted:
         """How far the turn is; nothing if it is open no more."""
         ...

@@ -18,7 +18,7 @@ import attrs
 
 from triolet.core.conversation import ConversationKey, Message
 from triolet.core.mailbox import Question
-from triolet.core.text import Content
+from triolet.core.markup.layout import Unsealed
 
 Resume: TypeAlias = Literal["auto", "ask", "off"]
 
@@ -31,8 +31,8 @@ class OpenTurn:
 
     ``asked`` are the questions; ``update_ids`` those of all that it answers, what was said on its way included.
     ``began_at`` is in seconds since 1970, of the first ``attempt``. ``said`` is what the turn adds to the history so
-    far; ``live`` what the message that grows shows of it, without a cursor, None for nothing. ``has_effects`` says that
-    a tool that changes something has begun to run.
+    far; ``live`` what of it is in no message that was committed, None for nothing. ``has_effects`` says that a tool
+    that changes something has begun to run.
     """
 
     number: int
@@ -42,7 +42,7 @@ class OpenTurn:
     began_at: float
     attempt: int = 1
     said: tuple[Message, ...] = ()
-    live: Content | None = None
+    live: Unsealed | None = None
     has_effects: bool = False
 
     @property

@@ -18,6 +18,8 @@ from triolet.core.conversation import (
     ToolResultPart,
 )
 from triolet.core.mailbox import Question
+from triolet.core.markup.cutting import Lead
+from triolet.core.markup.layout import Unsealed
 from triolet.core.text import Content, Entity, FormattedText, RichText
 
 
@@ -162,3 +164,23 @@ def _parse_entity(entity: dict[str, Any]) -> Entity:
 
 def parse_keyboard(text: str) -> Keyboard:
     return tuple((label, data) for label, data in json.loads(text))
+
+
+def render_unsealed(unsealed: Unsealed | None) -> str | None:
+    if unsealed is None:
+        return None
+    lead = unsealed.lead
+    return render_json(
+        {
+            "form": unsealed.form,
+            "source": unsealed.source,
+            "lead": [lead.opening, lead.indent, lead.fence, lead.is_mid_line],
+        }
+    )
+
+
+def parse_unsealed(text: str | None) -> Unsealed | None:
+    if text is None:
+        return None
+    given = json.loads(text)
+    return Unsealed(given["form"], given["source"], Lead(*given["lead"]))

@@ -114,8 +114,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # 0: nobody is asked about it; 1: offered to be answered late; 2: somebody wants that, however late it is.
         "ALTER TABLE inbox ADD COLUMN offered INTEGER NOT NULL DEFAULT 0 CHECK (offered IN (0, 1, 2))",
         # `asked` are the questions, `update_ids` what is finished with it; `said` are the messages that it adds to the
-        # history so far, and `live` is what its newest message shows. `has_effects` is 1 as soon as a tool that changes
-        # something has begun.
+        # history so far, and `live` is what of it is in no letter yet. `has_effects` is 1 as soon as a tool that
+        # changes something has begun.
         """
         CREATE TABLE turn(
           number INTEGER PRIMARY KEY,

@@ -21,9 +21,9 @@ import trio
 from triolet.core.buttons import KeptButton
 from triolet.core.conversation import ConversationKey, Message, ToolCallPart
 from triolet.core.letters import Letter, Undelivered
+from triolet.core.markup.layout import Unsealed
 from triolet.core.ports import Executor, Posted, RawUpdate, Unfinished
 from triolet.core.recovery import OpenTurn
-from triolet.core.text import Content
 from triolet.core.usage import Spent
 from triolet.store import history, inbox, journal, pins, turns
 from triolet.store.database import open_database
@@ -152,7 +152,7 @@ class SqliteStore:
         return self._post(turns.begin, turns.TurnRow.of(turn), instead_of)
 
     def checkpoint(
-        self, number: int, *, said: Sequence[Message], live: Content | None, update_ids: Sequence[int]
+        self, number: int, *, said: Sequence[Message], live: Unsealed | None, update_ids: Sequence[int]
     ) -> Posted:
         # The newest of those that wait says it all.
         said, ids = tuple(said), list(update_ids)

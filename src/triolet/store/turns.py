@@ -8,18 +8,18 @@ from collections.abc import Sequence
 import attrs
 
 from triolet.core.conversation import Message
+from triolet.core.markup.layout import Unsealed
 from triolet.core.recovery import OpenTurn
-from triolet.core.text import Content
 from triolet.store.history import key_columns, parse_key
 from triolet.store.parts import (
-    parse_content,
     parse_ids,
     parse_messages,
     parse_questions,
-    render_content,
+    parse_unsealed,
     render_json,
     render_messages,
     render_questions,
+    render_unsealed,
 )
 
 
@@ -46,17 +46,17 @@ def begin(connection: sqlite3.Connection, row: TurnRow, instead_of: int | None) 
         turn.began_at,
         turn.attempt,
         render_messages(turn.said),
-        render_content(turn.live),
+        render_unsealed(turn.live),
         turn.has_effects,
     )
     connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
 def checkpoint(
-    connection: sqlite3.Connection, number: int, said: Sequence[Message], live: Content | None, update_ids: list[int]
+    connection: sqlite3.Connection, number: int, said: Sequence[Message], live: Unsealed | None, update_ids: list[int]
 ) -> None:
     update = "UPDATE turn SET said = ?, live = ?, update_ids = ? WHERE number = ?"
-    connection.execute(update, (render_messages(said), render_content(live), render_json(update_ids), number))
+    connection.execute(update, (render_messages(said), render_unsealed(live), render_json(update_ids), number))
 
 
 def end(connection: sqlite3.Connection, number: int | None) -> None:
@@ -90,7 +90,7 @@ def load_open(connection: sqlite3.Connection) -> list[OpenTurn]:
             began_at,
             attempt,
             parse_messages(said),
-            parse_content(live),
+            parse_unsealed(live),
             bool(has_effects),
         )
         for number, chat_id, thread_id, asked, update_ids, began_at, attempt, said, live, has_effects in (

@@ -13,7 +13,8 @@ from typing import Protocol
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame
 from triolet.core.commands import StreamMode
-from triolet.core.text import Content, FormattedText
+from triolet.core.markup.layout import Unsealed
+from triolet.core.text import FormattedText
 from triolet.transports.latest import Latest
 
 
@@ -24,11 +25,8 @@ class Transport(Protocol):
         """Show the newest text again and again, until cancelled, or until nobody can see it."""
         ...
 
-    def snapshot(self, frame: Frame) -> Content | None:
-        """What of the answer is in no message that was committed, as it would be shown; None for nothing.
-
-        What is whole is committed on the way.
-        """
+    def snapshot(self, frame: Frame) -> Unsealed | None:
+        """What of the answer is in no message that was committed; None for nothing. Whole segments are, on the way."""
         ...
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
+
 from triolet.config import StreamingSettings
 from triolet.core.calls import Bubble, Keyboard, Place
 from triolet.core.coalescer import Frame, Prompt, Reasoning
 from triolet.core.content import blank, marked
 from triolet.core.events import Verdict
 from triolet.core.markup.forms import FormatName
-from triolet.core.markup.layout import Layout, plainer
+from triolet.core.markup.layout import Layout, Unsealed, plainer
 from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic, join
 from triolet.telegram.outbox import Outbox
 
@@ -53,15 +55,6 @@ class GrowingAnswer:
         if frame.is_blank and (status := " · ".join(filter(None, (frame.status, frame.note)))):
             self._status_shown = True
             return self._as_taken(italic(status))
-        return self._as_taken(_noted(self._grow(frame), frame.note))
-
-    def snapshot(self, frame: Frame) -> Content | None:
-        """The same for later, without what is only for now; None for nothing."""
-        self.finish_segments(frame)
-        content = self._layout.live.content if frame.is_blank else self._grow(frame)
-        return None if blank(content) else self._as_taken(content)
-
-    def _grow(self, frame: Frame) -> Content:
         if self._status_shown:
             self._leave_status()
         self._lay_out(quotation=bool(frame.reasoning))
@@ -70,7 +63,16 @@ class GrowingAnswer:
             self._seal(part.content)
         if parts:
             self._tell_sealed()
-        return self._layout.live.content
+        return self._as_taken(_noted(self._layout.live.content, frame.note))
+
+    def snapshot(self, frame: Frame) -> Unsealed | None:
+        """What of the answer is in no message that was committed; None for nothing."""
+        self.finish_segments(frame)
+        if frame.is_blank:
+            return None
+        self._lay_out(quotation=bool(frame.reasoning))
+        unsealed = self._layout.unsealed(frame.reasoning or frame.text)
+        return attrs.evolve(unsealed, form="plain") if self._plain else unsealed
 
     def _as_taken(self, content: Content) -> Content:
         """As formatted as the screen has let pass so far."""

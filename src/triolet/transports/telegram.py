@@ -23,8 +23,9 @@ from triolet.core.budget import Cost
 from triolet.core.calls import Keyboard, Place
 from triolet.core.coalescer import Frame
 from triolet.core.commands import StreamMode
+from triolet.core.markup.layout import Unsealed
 from triolet.core.pace import KEEP_ALIVE, FramePace, TypingPace, draft_spacing, edit_spacing
-from triolet.core.text import Content, FormattedText
+from triolet.core.text import FormattedText
 from triolet.telegram.outbox import Outbox
 from triolet.transports.answer import GrowingAnswer
 from triolet.transports.draft import run_draft_window
@@ -78,11 +79,11 @@ class TelegramTransport:
         cursor = self._settings.cursor
         await run_edit_window(self._outbox, self._answer, frames, TypingPace(), cursor=cursor, button=self._button)
 
-    def snapshot(self, frame: Frame) -> Content | None:
+    def snapshot(self, frame: Frame) -> Unsealed | None:
         if self._settings.enabled:
             return self._answer.snapshot(frame)
         text = "\n\n".join(filter(None, (part.strip() for part in (*frame.texts, frame.text))))
-        return FormattedText(text) if text else None
+        return Unsealed(self._settings.format, text) if text else None
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:
         self._answer.commit(frame, mark, keyboard, quiet=quiet)

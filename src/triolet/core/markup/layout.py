@@ -38,11 +38,20 @@ class _Rest:
     is_complete: bool
 
 
+@attrs.frozen
+class Unsealed:
+    """What of an answer is in no sealed part: its source, the form that it is shown in, and how it has to be read."""
+
+    form: FormatName
+    source: str
+    lead: Lead = attrs.Factory(Lead)
+
+
 class Layout:
     """The parts of one growing answer. ``reserve`` characters stay free in the live part, for a cursor."""
 
     def __init__(self, format: FormatName = "entities", *, reserve: int = 0) -> None:  # noqa: A002  # the setting's name
-        self._form = FORMS[format]
+        self._name, self._form = format, FORMS[format]
         self._reserve = reserve
         self._start = 0
         self._lead = Lead()
@@ -56,8 +65,20 @@ class Layout:
 
     def become(self, format: FormatName) -> None:  # noqa: A002  # the setting's name
         """Go on in another form behind what is sealed. The live part is blank until `advance` lays it out anew."""
-        self._form = FORMS[format]
+        self._name, self._form = format, FORMS[format]
         self._live = self._blank()
+
+    def unsealed(self, text: str) -> Unsealed:
+        """What of the answer as it stands is in no part that was sealed."""
+        return Unsealed(self._name, text[self._start :], self._lead)
+
+    @classmethod
+    def resumed(cls, unsealed: Unsealed) -> list[Content]:
+        """All that was not sealed, in as many parts as it takes."""
+        layout = cls(unsealed.form)
+        layout._lead = unsealed.lead  # its own
+        parts = [*layout.advance(unsealed.source, complete=True), layout.live]
+        return [part.content for part in parts if not blank(part.content)]
 
     def advance(self, text: str, *, complete: bool = False) -> list[Part]:
         """Take the answer as it stands, which only grows, and return the parts that are sealed by it, in order.
