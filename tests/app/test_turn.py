@@ -16,8 +16,8 @@ from triolet.core.calls import Keyboard
 from triolet.core.coalescer import Frame
 from triolet.core.conversation import Ending
 from triolet.core.events import Batch, Finished, TextDelta, TurnBatch
+from triolet.core.markup.layout import Unsealed
 from triolet.core.ports import Posted
-from triolet.core.text import Content
 from triolet.errors import StoreError
 from triolet.transports.latest import Latest
 
@@ -44,7 +44,7 @@ class RecordingTransport:
         assert not self.running, "what stays is committed when nothing is shown any more"
         self.log.append(f"commit {frame.text!r} {mark!r}")
 
-    def snapshot(self, frame: Frame) -> Content | None:
+    def snapshot(self, frame: Frame) -> Unsealed | None:
         raise AssertionError("that is the book's to ask for")
 
     def drop_keyboard(self) -> None:
