@@ -83,6 +83,18 @@ async def test_what_a_button_stands_for_may_grow(path: Path) -> None:
         assert [kept.update_ids for kept, _ in desk.pressed] == [(1, 2, 3)]
 
 
+async def test_what_else_a_press_does_is_done_in_the_run_that_showed_the_button(path: Path) -> None:
+    """Its keyboard is dropped, say: a later run knows of none."""
+    done: list[str] = []
+    async with open_desk(path) as desk:
+        first, second = (
+            desk.offers.issue("continue", HERE, user_ids=[ADA], also=lambda: done.append("dropped")) for _ in range(2)
+        )
+        assert (desk.press(first), done) == ([5], ["dropped"])
+    async with open_desk(path) as desk:
+        assert (desk.press(second), done) == ([5], ["dropped"])
+
+
 async def test_buttons_of_a_conversation_are_forgotten_by_kind(path: Path) -> None:
     elsewhere = Place(ConversationKey(BOB), private=True)
     async with open_desk(path) as desk:
