@@ -28,22 +28,8 @@ from triolet.core.calls import (
     message_call,
 )
 from triolet.core.conversation import ConversationKey
-from triolet.core.delivery import (
-    BELOW,
-    MAX_REFUSED,
-    MAX_UNKNOWN,
-    NOT_CONFIRMED,
-    SEARCH_AFTER,
-    SENDING_AGAIN,
-    SENT_AGAIN,
-    UNCONFIRMED,
-    Delivery,
-    Errand,
-    Removal,
-    Search,
-    State,
-    Uncertain,
-)
+from triolet.core.delivery import NOT_CONFIRMED, SENDING_AGAIN, SENT_AGAIN, UNCONFIRMED, Delivery, Uncertain
+from triolet.core.errands import BELOW, MAX_REFUSED, MAX_UNKNOWN, SEARCH_AFTER, Errand, Removal, Search, State
 from triolet.core.lane import Lane
 from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic
 

@@ -26,7 +26,8 @@ from triolet.core.calls import (
     typing_call,
 )
 from triolet.core.conversation import ConversationKey
-from triolet.core.delivery import SENDING_AGAIN, SENT_AGAIN, Delivery, Errand, Removal, Search, State
+from triolet.core.delivery import SENDING_AGAIN, SENT_AGAIN, Delivery
+from triolet.core.errands import Errand, Removal, Search, State
 from triolet.core.lane import SOUGHT, Lane, Ticket
 from triolet.core.text import FormattedText
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from triolet.core.calls import Bubble, Delivered, Keyboard, Outcome, Place, Refused, Unknown, absorb, message_call
 from triolet.core.conversation import ConversationKey
-from triolet.core.delivery import SENDING_AGAIN, SENT_AGAIN, UNCONFIRMED, Delivery, State, Uncertain
+from triolet.core.delivery import SENDING_AGAIN, SENT_AGAIN, UNCONFIRMED, Delivery, Uncertain
+from triolet.core.errands import State
 from triolet.core.letters import Letter
 from triolet.core.text import FormattedText
 from triolet.core.written import bubble_of, delivery_of, letter_of, lost_call, preview_of

@@ -11,6 +11,7 @@ In this order:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 import attrs
 import structlog
@@ -34,6 +35,9 @@ from triolet.transports.answer import VERDICTS
 
 log = structlog.get_logger()
 
+_STEP: Final = 0.01
+"""From one part's position to the next one's: what was committed after them has a position one higher at least."""
+
 
 async def recover(
     store: Store,
@@ -56,7 +60,8 @@ async def recover(
             closing = _Closing(store, supervisor, rules, letters, turn)
             asked += closing.close()
             taken |= closing.taken
-        left_over = [each for _, each in sorted(letters.items()) if each.state != "sent" or each.growing]
+        in_order = sorted(letters.values(), key=lambda each: each.position)
+        left_over = [each for each in in_order if each.state != "sent" or each.growing]
         deliver(left_over, newest_ids)
     with store.unit():
         done = [update_id for question in asked for update_id in supervisor.ask(question)]
@@ -146,15 +151,19 @@ class _Closing:
         mark = mark_of(Ending.KILLED, GOES_ON if step == "continue" else "", answered=True)
         *whole, last = (Layout.resumed(self.turn.live) if self.turn.live else None) or [FormattedText("")]
         parts = [*whole, *parts_of(marked(last, mark))]
+        before: Letter | None = None
         for part in parts:
             letter = self._growing() if part is parts[0] else None
             if letter is None:
                 place = self.turn.asked[-1].place
-                letter = Letter(self.store.draw_number(), place, replies=part is parts[0])
+                number = self.store.draw_number()
+                position = before.position + _STEP if before else float(number)
+                letter = Letter(number, place, position=position, replies=part is parts[0])
             letter = attrs.evolve(letter, content=part, keyboard=keyboard if part is parts[-1] else (), turn=None)
             if letter.state != "sending":
                 letter = attrs.evolve(letter, state="pending", growing=False)
             self._keep(letter)
+            before = letter
 
     def _growing(self) -> Letter | None:
         """The message that grew last."""

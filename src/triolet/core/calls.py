@@ -79,8 +79,8 @@ class Bubble:
     That id is one of the chat ``home``. ``candidates`` are the ids that it may have after a send with an unknown
     outcome; ``lost`` says that it had none of them, ``sought`` that all of them were looked at. A ``silent`` one makes
     no sound when it comes; one that ``replies`` shows what it answers, in groups. ``unsettled`` counts what is
-    committed and on its way. ``number`` is its own in the journal, 0 as long as it has none, and ``turn`` that of the
-    answer which it belongs to.
+    committed and on its way. ``number`` is its own in the journal, 0 as long as it has none, ``position`` its place in
+    the order there, and ``turn`` the number of the answer which it belongs to.
     """
 
     place: Place
@@ -94,6 +94,7 @@ class Bubble:
     sought: bool = False
     unsettled: int = 0
     number: int = 0
+    position: float = 0.0
     turn: int | None = None
 
     @property

@@ -14,8 +14,6 @@ What a call's outcome means for it. Rules:
 
 from __future__ import annotations
 
-import enum
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -23,29 +21,20 @@ import attrs
 
 from triolet.core.calls import (
     CAPABILITY_CODES,
-    NEVER_LEFT,
     Bubble,
     Call,
-    Delivered,
     Keyboard,
     Outcome,
     Refused,
-    Unknown,
-    delete_call,
     is_gone,
     message_call,
-    search_call,
 )
 from triolet.core.content import marked
+from triolet.core.errands import Errand, Removal, State
 from triolet.core.markup.layout import plainer
 from triolet.core.text import MESSAGE_LIMIT, Content, FormattedText, RichText, italic, split_message
 
-SEARCH_AFTER = 2.0
-"""Seconds: a server that is late with an answer may be late with the message too."""
-
 SENDING_AGAIN = italic("↻ Telegram did not confirm a message. Here it comes again…")
-
-BELOW = italic("⤵ the answer is below")
 SENT_AGAIN = "↻ sent again: Telegram did not confirm the first copy"
 UNCONFIRMED = "Telegram did not confirm it"
 NOT_CONFIRMED = italic("↻ Telegram did not confirm a message that belongs here. Is it missing?")
@@ -53,89 +42,7 @@ NOT_CONFIRMED = italic("↻ Telegram did not confirm a message that belongs here
 Uncertain: TypeAlias = Literal["ask", "resend", "skip"]
 """What becomes of a message that may be there: rule 3."""
 
-MAX_REFUSED = 5
-"""Repetitions of what was refused for no reason we know: half a minute."""
-
-MAX_UNKNOWN = 20
-"""Unknown outcomes of one edit in a row, after which it is given up: seven minutes at least."""
-
-_BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds before the first, the second ... repetition; a long outage stays at the last."""
-
 _TOO_LONG = ("message is too long", "message_too_long", "text is too long", "entities_too_long", "text_too_long")
-
-
-class State(enum.Enum):
-    WAITING = "waiting"
-    DELIVERED = "delivered"
-    UNCERTAIN = "uncertain"
-    DEAD = "dead"
-
-
-class Errand(ABC):
-    """Something lasting that is to be done: it gives the next call, and takes its outcome.
-
-    ``owner`` is the bubble that was committed; ``bubble`` the one that the next call is about.
-    """
-
-    def __init__(self, bubble: Bubble, owner: Bubble) -> None:
-        self.bubble = bubble
-        self.owner = owner
-        self.state = State.WAITING
-        self.not_before = 0.0
-        self.reason = ""
-        self._failures = 0
-        self._unknown = 0
-        self._refusals = 0
-
-    @abstractmethod
-    def next_call(self) -> Call | None:
-        """The call to make now; None if it is over without one."""
-
-    def settle(self, call: Call, outcome: Outcome, now: float) -> list[Errand]:
-        """Take the outcome of the call, which `absorb` has seen, and decide what follows.
-
-        Returns the errands that have to follow this one at once.
-        """
-        if isinstance(outcome, Delivered):
-            self.state = State.DELIVERED
-        elif isinstance(outcome, Unknown):
-            self._settle_unknown(call, outcome.reason, now)
-        elif outcome.code == NEVER_LEFT:
-            self._back_off(now)
-        elif outcome.retry_after is not None:
-            self.not_before = now + outcome.retry_after
-        else:
-            return self._settle_refused(call, outcome, now)
-        return []
-
-    def _settle_unknown(self, call: Call, reason: str, now: float) -> None:
-        """Nobody behind it waits for ever: what never becomes known is given up, however harmless it is."""
-        self._unknown += 1
-        if self._unknown >= MAX_UNKNOWN:
-            self._end(State.UNCERTAIN, reason)
-        else:
-            self._back_off(now)
-
-    @abstractmethod
-    def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
-        """What follows from a refusal that is no wait."""
-
-    def _repeats_refused(self, refusal: Refused, now: float) -> bool:
-        """Whether it is tried once more as it is: a refusal that we know nothing about may be a mood."""
-        if refusal.final or self._refusals >= MAX_REFUSED:
-            return False
-        self._refusals += 1
-        self._back_off(now)
-        return True
-
-    def _back_off(self, now: float) -> None:
-        self.not_before = now + _BACK_OFF[min(self._failures, len(_BACK_OFF) - 1)]
-        self._failures += 1
-
-    def _end(self, state: State, reason: str) -> None:
-        self.state = state
-        self.reason = reason
 
 
 class Delivery(Errand):
@@ -167,11 +74,14 @@ class Delivery(Errand):
         self._anew = anew
         self._uncertain = uncertain
         self._offer = offer
+        self._resend: Keyboard = ()
         self._repairing = False
         self._asking = False
         self._marked = False
         self._behind: list[FormattedText] = []
         self._turned = False
+        self._room = 1.0
+        """How far it is to the position of what was committed next."""
         if is_copy:
             self._mark_copy()
 
@@ -196,7 +106,8 @@ class Delivery(Errand):
         if self.state is not State.WAITING:
             return None
         if self._asking:
-            return message_call(self.bubble, NOT_CONFIRMED, keyboard=self._offer(self.bubble))
+            self._resend = self._resend or self._offer(self.bubble)
+            return message_call(self.bubble, NOT_CONFIRMED, keyboard=self._resend)
         if self._repairing:
             return message_call(self.bubble, SENDING_AGAIN)
         return message_call(self.bubble, self.content, keyboard=self.keyboard)
@@ -236,8 +147,7 @@ class Delivery(Errand):
             self._repairing, self.state = False, State.WAITING
             self._mark_copy()
             return []
-        behind = [self._beside(content) for content in self._behind]
-        return [*behind, *self._take_its_place()]
+        return [*self._beside(self._behind), *self._take_its_place()]
 
     def _take_its_place(self) -> list[Errand]:
         """The bubble is the new message from now on, and the old one goes."""
@@ -262,7 +172,7 @@ class Delivery(Errand):
             and (forms := _plainer(self.content, refusal))
         ):
             self.content, *rest = forms
-            return [self._beside(content) for content in rest]
+            return self._beside(rest)
         if not self._repeats_refused(refusal, now):
             self._settle_hopeless(call, refusal)
         return []
@@ -283,10 +193,18 @@ class Delivery(Errand):
         assert self.replaces is not None  # noqa: S101  # what the callers asked
         self.bubble, self.replaces = self.replaces, None
 
-    def _beside(self, content: Content) -> Delivery:
+    def _beside(self, contents: list[FormattedText]) -> list[Errand]:
+        """Further messages, which come directly behind this one."""
+        self._room /= len(contents) + 1
+        return [self._piece(content, place) for place, content in enumerate(contents, start=1)]
+
+    def _piece(self, content: FormattedText, place: int) -> Delivery:
         self.owner.unsettled += 1
         bubble = Bubble(self.bubble.place, 0, silent=True, replies=False, turn=self.owner.turn)
-        return Delivery(bubble, content, self.owner, uncertain=self._uncertain, offer=self._offer)
+        bubble.position = self.bubble.position + place * self._room
+        piece = Delivery(bubble, content, self.owner, uncertain=self._uncertain, offer=self._offer)
+        piece._room = self._room
+        return piece
 
 
 def _plainer(content: Content, refusal: Refused) -> list[FormattedText]:
@@ -297,52 +215,3 @@ def _plainer(content: Content, refusal: Refused) -> list[FormattedText]:
     if any(words in refusal.description.lower() for words in _TOO_LONG):
         return split_message(content, max(len(content.text) // 2, 1)) if len(content.text) > 1 else []
     return []
-
-
-class Search(Errand):
-    """Looks for the message that a send with an unknown outcome may have made, before anything else is sent."""
-
-    def __init__(self, lost: Call, now: float) -> None:
-        super().__init__(lost.bubble, lost.bubble)
-        self.not_before = now + SEARCH_AFTER
-        self._lost = lost
-
-    def next_call(self) -> Call:
-        return search_call(self._lost)
-
-    def settle(self, call: Call, outcome: Outcome, now: float) -> list[Errand]:
-        super().settle(call, outcome, now)
-        if self.state is not State.WAITING:
-            self.bubble.lost = self.bubble.lost or self.bubble.shown_id is None
-            self.bubble.candidates = []
-        return []
-
-    def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
-        if not self.bubble.candidates or refusal.mended:
-            self.bubble.sought = not refusal.mended
-            self._end(State.DEAD, "it is nowhere")
-        elif call.params["message_id"] == self.bubble.target and not self._repeats_refused(refusal, now):
-            self._end(State.DEAD, refusal.description)
-        return []
-
-
-class Removal(Errand):
-    """A message on its way off the screen. One that cannot be deleted says where the answer is."""
-
-    def __init__(self, bubble: Bubble, owner: Bubble) -> None:
-        super().__init__(bubble, owner)
-        self._undeletable = False
-
-    def next_call(self) -> Call:
-        return message_call(self.bubble, BELOW) if self._undeletable else delete_call(self.bubble)
-
-    def _settle_refused(self, call: Call, refusal: Refused, now: float) -> list[Errand]:
-        if "message to delete not found" in refusal.description or is_gone(call, refusal):
-            self.state = State.DELIVERED
-        elif self._repeats_refused(refusal, now):
-            pass
-        elif self._undeletable:
-            self._end(State.DEAD, refusal.description)
-        else:
-            self._undeletable = True
-        return []

@@ -22,7 +22,8 @@ import attrs
 
 from triolet.core.budget import ChatBudget, Cost, Priority
 from triolet.core.calls import Bubble, Call, Outcome, Refused, absorb, may_be_on_screen
-from triolet.core.delivery import Delivery, Errand, Removal, Search, State
+from triolet.core.delivery import Delivery
+from triolet.core.errands import Errand, Removal, Search, State
 
 SOUGHT = 3
 """How many ids beyond the newest known one are looked at."""

@@ -25,7 +25,7 @@ LetterState: TypeAlias = Literal["pending", "sending", "sent", "uncertain", "dea
 
 @attrs.frozen
 class Letter:
-    """One message; ``number`` is its own, and those of a chat are delivered in the order of their numbers.
+    """One message; ``number`` is its own, and those of a chat are delivered in the order of their ``position``.
 
     It belongs to the answer ``turn``, or to none. ``growing`` says that it is a preview, which shows what there is so
     far: it has a ``content`` only if nobody knows whether it was sent, and it is to show that for good. ``message_id``
@@ -48,6 +48,11 @@ class Letter:
     message_id: int | None = None
     newest: int = 0
     reason: str = ""
+    position: float = attrs.field()
+
+    @position.default
+    def _behind_all_others(self) -> float:
+        return float(self.number)
 
     @property
     def is_preview(self) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import attrs
 
 from triolet.core.calls import Bubble, Call, Keyboard
-from triolet.core.delivery import Delivery, State, Uncertain
+from triolet.core.delivery import Delivery, Uncertain
+from triolet.core.errands import State
 from triolet.core.letters import Letter, LetterState
 
 _STATES: dict[State, LetterState] = {
@@ -36,6 +37,7 @@ def letter_of(delivery: Delivery) -> Letter:
         replies=bubble.replies,
         message_id=shown.shown_id,
         reason=delivery.reason,
+        position=bubble.position,
     )
 
 
@@ -50,6 +52,7 @@ def preview_of(bubble: Bubble) -> Letter:
         silent=bubble.silent,
         replies=bubble.replies,
         message_id=bubble.shown_id,
+        position=bubble.position,
     )
 
 
@@ -63,6 +66,7 @@ def bubble_of(letter: Letter, draft_id: int) -> Bubble:
         silent=letter.silent,
         replies=letter.replies,
         number=letter.number,
+        position=letter.position,
         turn=letter.turn,
     )
 

@@ -52,6 +52,7 @@ def keep(connection: sqlite3.Connection, row: LetterRow) -> None:
     is_done = letter.state == "sent" and not letter.growing and not letter.keyboard
     values = (
         letter.number,
+        letter.position,
         letter.turn,
         row.chat_id,
         row.place,
@@ -67,7 +68,7 @@ def keep(connection: sqlite3.Connection, row: LetterRow) -> None:
         render_json(letter.reason),
         row.changed_at,
     )
-    insert = "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    insert = "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     connection.execute(insert, values)
 
 
@@ -77,14 +78,16 @@ def forget(connection: sqlite3.Connection, number: int) -> None:
 
 def load_letters(connection: sqlite3.Connection) -> list[Letter]:
     query = """
-        SELECT number, place, state, turn, growing, content, keyboard, anew, silent, replies, message_id, newest, reason
-        FROM outbox WHERE state <> 'sent' OR growing OR turn IN (SELECT number FROM turn) ORDER BY number
+        SELECT number, position, place, state, turn, growing, content, keyboard,
+          anew, silent, replies, message_id, newest, reason
+        FROM outbox WHERE state <> 'sent' OR growing OR turn IN (SELECT number FROM turn) ORDER BY position, number
     """
     return [_parse_letter(row) for row in connection.execute(query)]
 
 
 def _parse_letter(row: Row) -> Letter:
-    number, place, state, turn, growing, content, keyboard, anew, silent, replies, message_id, newest, reason = row
+    number, position, place, state, turn, growing, content, keyboard, *rest = row
+    anew, silent, replies, message_id, newest, reason = rest
     return Letter(
         number,
         parse_place(place),
@@ -99,6 +102,7 @@ def _parse_letter(row: Row) -> Letter:
         message_id,
         newest,
         json.loads(reason),
+        position,
     )
 
 

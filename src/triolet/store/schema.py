@@ -145,6 +145,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """
         CREATE TABLE outbox(
           number INTEGER PRIMARY KEY,
+          position REAL NOT NULL,
           turn INTEGER,
           chat_id INTEGER NOT NULL,
           place TEXT NOT NULL,

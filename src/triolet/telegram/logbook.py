@@ -20,7 +20,8 @@ import attrs
 import trio
 
 from triolet.core.calls import Bubble, Call, Outcome, Refused, Unknown
-from triolet.core.delivery import Delivery, Errand, Removal, Search, State
+from triolet.core.delivery import Delivery
+from triolet.core.errands import Errand, Removal, Search, State
 from triolet.core.letters import Letter, Undelivered
 from triolet.core.ports import Journal, Posted
 from triolet.core.written import letter_of, preview_of
@@ -41,7 +42,8 @@ class _Sending:
 class Logbook:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._promised: dict[int, Delivery] = {}
+        self._promised: dict[int, list[Delivery]] = {}
+        """What is on its way to each message, in order: one may be changed once more before the first is there."""
         self._sending: dict[int, _Sending] = {}
         self._posted: dict[int, Posted] = {}
 
@@ -51,13 +53,15 @@ class Logbook:
     def promise(self, delivery: Delivery) -> None:
         """It is to be shown for good."""
         bubble = delivery.bubble
-        bubble.number = bubble.number or self.draw_number()
-        self._promised[bubble.number] = delivery
+        if not bubble.number:
+            bubble.number = self.draw_number()
+            bubble.position = bubble.position or float(bubble.number)
+        self._promised.setdefault(bubble.number, []).append(delivery)
         self._posted[bubble.number] = self._write(bubble)
 
     def recover(self, delivery: Delivery, newest: int | None, *, of_preview: bool = False) -> None:
         """As `promise`, for what an earlier run has written down; with ``newest`` of what was being sent."""
-        self._promised[delivery.bubble.number] = delivery
+        self._promised.setdefault(delivery.bubble.number, []).append(delivery)
         if newest is not None:
             self._sending[delivery.bubble.number] = _Sending(newest, of_preview)
 
@@ -110,29 +114,32 @@ class Logbook:
             if errand.state is not State.WAITING:
                 self._note_found(errand.bubble)
         elif not isinstance(outcome, Unknown) or errand.state is not State.WAITING:
-            self._note_delivery(errand.bubble, errand.state, is_known=call.sends)
+            self._note_delivery(errand, is_known=call.sends, is_changed=bool(following))
         for later in following:
             self._follow(later)
 
     def note_closed(self, errand: Errand) -> None:
         """It is over without a call."""
-        self._note_delivery(errand.bubble, errand.state, is_known=True)
+        self._note_delivery(errand, is_known=True, is_changed=False)
 
-    def _note_delivery(self, bubble: Bubble, state: State, *, is_known: bool) -> None:
-        is_known = is_known or state is not State.WAITING
-        was_sending = self._sending.pop(bubble.number, None) if is_known else None
-        if was_sending is not None or state is not State.WAITING:
+    def _note_delivery(self, errand: Errand, *, is_known: bool, is_changed: bool) -> None:
+        bubble, is_over = errand.bubble, errand.state is not State.WAITING
+        was_sending = self._sending.pop(bubble.number, None) if is_known or is_over else None
+        if was_sending is not None or is_changed or is_over:
             self._write(bubble)
-        if state is not State.WAITING:
-            self._promised.pop(bubble.number, None)
+        if is_over:
+            promised = self._promised[bubble.number]
+            promised.remove(errand)  # type: ignore[arg-type]  # what is promised is a delivery
+            if not promised:
+                del self._promised[bubble.number]
 
     def _note_found(self, bubble: Bubble) -> None:
         """A search is over. What is nowhere for all we know may be somewhere all the same, if it was to stay.
 
         What replaces another is sought again by a later run, until the other one goes.
         """
-        delivery = self._promised.get(bubble.number)
-        if delivery is not None and (bubble.shown_id is None or delivery.replaces is not None):
+        promised = self._promised.get(bubble.number)
+        if promised and (bubble.shown_id is None or promised[0].replaces is not None):
             return
         self._sending.pop(bubble.number, None)
         if bubble.shown_id is not None:
@@ -145,12 +152,12 @@ class Logbook:
             self.promise(later)
         elif isinstance(later, Removal):
             later.bubble.number = self.draw_number()
-            later.bubble.turn = None
+            later.bubble.position, later.bubble.turn = float(later.bubble.number), None
             self._write(later.bubble)
 
     def _write(self, bubble: Bubble) -> Posted:
         promised, sending = self._promised.get(bubble.number), self._sending.get(bubble.number)
-        letter = preview_of(bubble) if promised is None else letter_of(promised)
+        letter = letter_of(promised[-1]) if promised else preview_of(bubble)
         if sending is not None:
             letter = attrs.evolve(letter, state="sending", newest=sending.newest, growing=sending.of_preview)
         return self._journal.keep(letter)

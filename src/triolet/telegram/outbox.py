@@ -29,7 +29,8 @@ import trio
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
 from triolet.core.calls import Bubble, Call, Keyboard, Outcome, Place, Unknown, message_call
 from triolet.core.content import blank
-from triolet.core.delivery import Delivery, Errand, State, Uncertain
+from triolet.core.delivery import Delivery, Uncertain
+from triolet.core.errands import Errand, State
 from triolet.core.lane import Lane
 from triolet.core.letters import Letter
 from triolet.core.ports import Journal
@@ -109,7 +110,8 @@ class Outbox:
     ) -> Bubble:
         """A message to be; its draft id is used for no other. ``silent``, ``replies`` and ``turn`` are `Bubble`'s."""
         number = self._log.draw_number()
-        return Bubble(place, self.draw_draft_id(), silent=silent, replies=replies, number=number, turn=turn)
+        draft_id, position = self.draw_draft_id(), float(number)
+        return Bubble(place, draft_id, silent=silent, replies=replies, number=number, position=position, turn=turn)
 
     def draw_draft_id(self) -> int:
         """A draft id that is used for nothing else."""
