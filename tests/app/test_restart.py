@@ -12,10 +12,12 @@ import trio
 from scenes import ADA, BOB, open_scene, open_telegram, rest, said, scene_settings, tokens
 
 from triolet.app.book import CONTINUE
+from triolet.app.supervisor import MOST_WAITING
 from triolet.config import AccessSettings, RestartSettings, Settings, ShutdownSettings, StoreSettings
 from triolet.core.ending import GOES_ON
 from triolet.emulator import Limits
 from triolet.providers.scripted import Hang
+from triolet.store import open_store, run_inline
 
 
 @pytest.fixture
@@ -158,3 +160,19 @@ async def test_grace_ends(autojump_clock: object, settings: Settings) -> None:
         assert scene.provider.requests == []
         texts = [scene.bot_messages(person) for person in people]
     assert texts == [[said(10) + "\n\n⏸ interrupted: the bot is restarting"]] * len(people)
+
+
+@pytest.mark.parametrize(("left", "asks"), [(MOST_WAITING, True), (MOST_WAITING + 1, False)])
+async def test_no_more_is_asked_for_while_very_much_waits(
+    autojump_clock: object, settings: Settings, left: int, *, asks: bool
+) -> None:
+    """What nobody has asked for waits with Telegram; nothing is dropped."""
+    chat, person = {"id": ADA, "type": "private"}, {"id": ADA, "is_bot": False}
+    message = {"message_id": 1, "chat": chat, "from": person, "text": "Hello"}
+    async with open_store(settings.store.path, executor=run_inline) as store:
+        await store.receive([{"update_id": number, "message": message} for number in range(1, left + 1)])
+    async with open_scene(Hang(), settings=settings) as scene:
+        await rest(60)
+        assert bool(scene.telegram.calls("getUpdates")) == asks
+    async with open_store(settings.store.path, executor=run_inline) as store:
+        assert len(await store.unfinished()) == left

@@ -61,16 +61,25 @@ class Book:
     steered: tuple[Question, ...] = ()
     is_asked_again: bool = False
     """Whether all that waits again, and is done with when it is answered."""
+    _kept_as: int | None = attrs.field(init=False)
+    """The number by which the store knows it: its own, or until it is open that of the run before."""
     _has_effects: bool = False
-    _began_at: float = 0.0
+    _began_at: float = attrs.field(init=False)
     _written: int = -1
     _is_looking: bool = False
 
+    @_kept_as.default
+    def _as_before(self) -> int | None:
+        return next((each.turn for each in self.asked if each.turn is not None), None)
+
+    @_began_at.default
+    def _now(self) -> float:
+        return self._rules.wall_clock()
+
     def open(self) -> None:
         """It is being answered from now on."""
-        self._began_at = self._rules.wall_clock()
-        earlier = next((each.turn for each in self.asked if each.turn is not None), None)
-        self._store.begin(self._as_open_turn([]), instead_of=earlier)
+        self._store.begin(self._as_open_turn([]), instead_of=self._kept_as)
+        self._kept_as = self.number
 
     def _as_open_turn(self, said: list[Message]) -> OpenTurn:
         return OpenTurn(
@@ -142,7 +151,7 @@ class Book:
             finished=() if is_open else self._update_ids(),
             spent=self.turn.tally.spent(price),
             user_id=self.asked[-1].user_id,
-            turn=self.number,
+            turn=self._kept_as,
         )
         if step == "continue":
             self._store.begin(continued(self._as_open_turn(said), self._store.draw_number()))

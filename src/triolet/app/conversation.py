@@ -251,11 +251,11 @@ class Conversation:
             async with self._services.turns:
                 self._began = trio.current_time()
                 said = [*await self._load(), *messages_of(questions)]
+                with store.unit():  # behind the reading, which would have to wait for it; the model need not
+                    self._offers.forget(self._pressed_in, "continue")  # that is not the last answer any more
+                    book.open()
                 await self._services.agent.answer(said, emit, approve, self._steer, book)
 
-        with store.unit():
-            self._offers.forget(self._pressed_in, "continue")  # that is not the last answer any more
-            book.open()
         try:
             with self._services.checkpoints.keeping(book):
                 await run_turn(turn, ask, lambda turn: book.close(self._services.price), store.unit)

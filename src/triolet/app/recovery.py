@@ -102,7 +102,7 @@ class _Closing:
     def _close_questions(self) -> None:
         """Nobody can answer any more what the turn asked a person."""
         for letter in list(self.letters.values()):
-            if letter.turn == self.turn.number and letter.keyboard and not letter.growing:
+            if letter.turn == self.turn.number and letter.keyboard and not letter.is_preview:
                 content = marked(letter.content or FormattedText(""), VERDICTS["unanswered"])
                 state: LetterState = "sending" if letter.state == "sending" else "pending"
                 self._keep(attrs.evolve(letter, content=content, keyboard=(), state=state, anew=False))
@@ -158,7 +158,7 @@ class _Closing:
 
     def _growing(self) -> Letter | None:
         """The message that grew last."""
-        numbers = [n for n, each in self.letters.items() if each.turn == self.turn.number and each.growing]
+        numbers = [n for n, each in self.letters.items() if each.turn == self.turn.number and each.is_preview]
         return self.letters[max(numbers)] if numbers else None
 
 

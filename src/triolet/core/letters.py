@@ -49,6 +49,11 @@ class Letter:
     newest: int = 0
     reason: str = ""
 
+    @property
+    def is_preview(self) -> bool:
+        """Whether nothing is to stay of it yet."""
+        return self.growing and self.content is None
+
 
 @attrs.frozen
 class Undelivered:

@@ -30,7 +30,7 @@ class OpenTurn:
     """An answer that is being written, as far as a later run needs it.
 
     ``asked`` are the questions; ``update_ids`` those of all that it answers, what was said on its way included.
-    ``began_at`` is in seconds since 1970, of the first ``attempt``. ``said`` is what the turn adds to the history so
+    ``began_at``, in seconds since 1970, is when this ``attempt`` did. ``said`` is what the turn adds to the history so
     far; ``live`` what of it is in no message that was committed, None for nothing. ``has_effects`` says that a tool
     that changes something has begun to run.
     """
