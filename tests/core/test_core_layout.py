@@ -571,3 +571,26 @@ def test_a_cut_s_pieces_are_the_source(source: str, data: st.DataObject) -> None
         assert cuts.first_piece(place).startswith(clean(source)[:place].rstrip())
         assert 0 < place <= len(source)
         cuts.lead(place)
+
+
+FENCED = (
+    "Here it is:\n\n```python\n"
+    + "".join(f"line_{number} = {number}\n" for number in range(900))
+    + "```\n\nThat is **all**."
+)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("place", [0, 5, 40, 6000, len(FENCED) - 30, len(FENCED)])
+def test_what_is_not_sealed_is_shown_by_a_later_run_as_it_would_have_been(form: FormatName, place: int) -> None:
+    """Also within a block that was begun in an earlier part; and what nobody could see is nothing."""
+    source = FENCED[:place]
+    layout = Layout(form, reserve=CURSOR)
+    sealed = layout.advance(source)
+    rest = Layout.resumed(layout.unsealed(source))
+    for content in rest:
+        check(content)
+    shown_by_both = [word for content in (*(part.content for part in sealed), *rest) for word in words(shown(content))]
+    assert shown_by_both == [word for part in laid_out(source, form) for word in words(shown(part.content))]
+    layout.advance(source, complete=True)
+    assert rest[-1:] == ([layout.live.content] if place else [])
