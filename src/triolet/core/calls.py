@@ -94,8 +94,12 @@ class Bubble:
     sought: bool = False
     unsettled: int = 0
     number: int = 0
-    position: float = 0.0
     turn: int | None = None
+    position: float = attrs.field()
+
+    @position.default
+    def _behind_all_others(self) -> float:
+        return float(self.number)
 
     @property
     def shown_id(self) -> int | None:

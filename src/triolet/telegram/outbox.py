@@ -110,8 +110,7 @@ class Outbox:
     ) -> Bubble:
         """A message to be; its draft id is used for no other. ``silent``, ``replies`` and ``turn`` are `Bubble`'s."""
         number = self._log.draw_number()
-        draft_id, position = self.draw_draft_id(), float(number)
-        return Bubble(place, draft_id, silent=silent, replies=replies, number=number, position=position, turn=turn)
+        return Bubble(place, self.draw_draft_id(), silent=silent, replies=replies, number=number, turn=turn)
 
     def draw_draft_id(self) -> int:
         """A draft id that is used for nothing else."""
