@@ -129,6 +129,12 @@ class Book:
     def end(self, call_id: str, *, failed: bool) -> None:
         self._store.end_call(self.number, call_id, failed=failed)
 
+    def note_stop(self, ending: Ending) -> None:
+        """A person has ended it: a later run does not go on with it, even if this one cannot record any more."""
+        if self._kept_as != self.number:
+            self.open()
+        self._store.stop(self.number, ending)
+
     def next_step(self, ending: Ending) -> NextStep | None:
         """What a later run does about an answer that a shutdown interrupts; None if it was something else."""
         if ending is not Ending.SHUTDOWN or self.is_asked_again:

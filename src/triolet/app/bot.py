@@ -206,7 +206,7 @@ async def _serve(
             watch_nursery.start_soon(ending.shorten, grace, 0.0)
             await supervisor.wait_idle()
         supervisor.shut_down()
-        await supervisor.wait_idle()
+        nursery.cancel_scope.cancel(reason="the grace is over")  # what is shielded, the commits, is bounded
         watch_nursery.cancel_scope.cancel(reason="every answer has ended")
     return problem
 

@@ -166,7 +166,9 @@ class Conversation:
 
     def move(self, chat_id: int) -> None:
         """The chat is that one now."""
-        self._pressed_in = ConversationKey(chat_id, self._key.thread_id)
+        self._key = self._pressed_in = ConversationKey(chat_id, self._key.thread_id)
+        if self._book is not None:
+            self._book.key = self._key
 
     @property
     def chat_id(self) -> int:
@@ -206,6 +208,8 @@ class Conversation:
         if self._turn is None or self._turn.ending is not None:
             return False
         self._turn.stop(ending, detail)
+        if self._book is not None and ending in {Ending.STOPPED, Ending.UNSEEN}:
+            self._book.note_stop(ending)
         return True
 
     async def run(self) -> None:

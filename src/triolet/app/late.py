@@ -37,6 +37,17 @@ class Late:
             self._services.screen.notify(place, FormattedText(late_line(age)), ((ANSWER_BUTTON, nonce),))
         self._services.store.offer([message.update_id])
 
+    def take_edit(self, message: Incoming) -> bool:
+        """Whether it may be an edit of what somebody is asked about: then it goes with that."""
+        if not self._offers.extend(self._asked.get((message.key, message.user_id), ""), message.update_id):
+            return False
+        self._services.store.offer([message.update_id])
+        return True
+
+    def forget(self, nonce: str) -> None:
+        """The button was pressed: what comes from now on is asked about anew."""
+        self._asked = {person: each for person, each in self._asked.items() if each != nonce}
+
 
 def late_line(age: float) -> str:
     """What is asked about a message that is so many seconds old."""

@@ -71,6 +71,13 @@ class Offers:
         self._store.keep_button(self._kept[nonce])
         return True
 
+    def move(self, chat_id: int, to: int) -> None:
+        """The chat is another one now."""
+        for nonce, kept in self._kept.items():
+            if kept.place.key.chat_id == chat_id:
+                place = attrs.evolve(kept.place, key=ConversationKey(to, kept.place.key.thread_id))
+                self._kept[nonce] = attrs.evolve(kept, place=place)
+
     def drop(self, *nonces: str) -> None:
         """They mean nothing any more."""
         for nonce in nonces:

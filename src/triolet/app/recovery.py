@@ -20,9 +20,9 @@ from triolet.app.book import RestartRules, continued, messages_of
 from triolet.app.conversation import CONTINUE_BUTTON
 from triolet.app.late import ANSWER_BUTTON
 from triolet.app.supervisor import Supervisor
-from triolet.core.calls import Keyboard
+from triolet.core.calls import Keyboard, Place
 from triolet.core.content import marked
-from triolet.core.conversation import Ending
+from triolet.core.conversation import ConversationKey, Ending
 from triolet.core.ending import GOES_ON, mark_of
 from triolet.core.history import UNANSWERED
 from triolet.core.letters import Letter, LetterState
@@ -50,7 +50,7 @@ async def recover(
     ``deliver`` gets the letters that are still to be delivered, in order, and the newest ids of our messages.
     """
     supervisor.offers.restore(await store.buttons())
-    turns, left = await store.open_turns(), await store.unfinished()
+    turns, left = [at_home(turn) for turn in await store.open_turns()], await store.unfinished()
     letters = {letter.number: letter for letter in await store.letters()}
     newest_ids = await store.newest_ids()
     asked: list[Question] = []
@@ -148,7 +148,9 @@ class _Closing:
 
     def _show_end(self, step: NextStep, keyboard: Keyboard) -> None:
         """What grew on the screen stays as it was last known, marked; what was a draft becomes a message."""
-        mark = mark_of(Ending.KILLED, GOES_ON if step == "continue" else "", answered=True)
+        mark = mark_of(self.turn.ending or Ending.KILLED, GOES_ON if step == "continue" else "", answered=True)
+        if not mark:
+            return  # nobody could see it
         *whole, last = (Layout.resumed(self.turn.live) if self.turn.live else None) or [FormattedText("")]
         parts = [*whole, *parts_of(marked(last, mark))]
         before: Letter | None = None
@@ -169,6 +171,17 @@ class _Closing:
         """The message that grew last."""
         numbers = [n for n, each in self.letters.items() if each.turn == self.turn.number and each.is_preview]
         return self.letters[max(numbers)] if numbers else None
+
+
+def at_home(turn: OpenTurn) -> OpenTurn:
+    """The turn, with its questions in the chat that theirs has become meanwhile."""
+    return attrs.evolve(turn, asked=tuple(attrs.evolve(each, place=_moved(each.place, turn)) for each in turn.asked))
+
+
+def _moved(place: Place, turn: OpenTurn) -> Place:
+    if place.key.chat_id == turn.key.chat_id:
+        return place
+    return attrs.evolve(place, key=ConversationKey(turn.key.chat_id, place.key.thread_id))
 
 
 def parts_of(content: Content) -> list[Content]:

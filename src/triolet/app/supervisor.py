@@ -5,6 +5,8 @@ Dispatching is synchronous: no chat's slowness can hold up another's update, or 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
 import trio
 
@@ -12,6 +14,7 @@ from triolet.app.book import CONTINUE
 from triolet.app.conversation import Conversation, Services, dropped_line
 from triolet.app.help import HELP, START
 from triolet.app.late import Late
+from triolet.app.messages import place_of, question_of
 from triolet.app.offers import Offers
 from triolet.app.preferences import Switch, Switches
 from triolet.app.reports import tell_status, tell_usage
@@ -140,7 +143,7 @@ class Supervisor:
     def _note(self, message: Incoming) -> None:
         """Let the screen know of a message's id; nothing is kept for strangers, of whom there are any number."""
         if not message.private or self._access.admits(message.user_id):
-            self._services.screen.note_message(_place_of(message))
+            self._services.screen.note_message(place_of(message))
 
     def close(self) -> None:
         """Begin no other answer; the nursery is empty as soon as those that are being written have ended."""
@@ -158,7 +161,7 @@ class Supervisor:
         command = parse_command(message.text, self._bot)
         if not self._is_served(message, is_command=command is not None) or command == "foreign":
             return [message.update_id]
-        place = _place_of(message)
+        place = place_of(message)
         if command is not None:
             return self._command(command, message, place)
         if not message.text.strip():
@@ -169,9 +172,10 @@ class Supervisor:
             return []
         # Who wrote before there was a bot could not know how many messages wait.
         limited = limited and not 0 < message.sent_at < int(self._began_at)
-        return self._post(_question_of(message), limited=limited)
+        return self._post(question_of(message), limited=limited)
 
     def _answer_late(self, kept: KeptButton, update_id: int) -> list[int]:
+        self._late.forget(kept.nonce)
         self._nursery.start_soon(self._answer_wanted, kept, update_id)
         return []
 
@@ -180,7 +184,11 @@ class Supervisor:
         try:
             wanted = await store.want(kept.update_ids)
         except StoreError:
-            return  # the press comes again with the next run
+            with store.unit():
+                self.offers.restore([kept])
+                self._notify(kept.place, "⚠ The bot's database cannot be used now: press again in a while.")
+                store.finish([update_id])
+            return
         with store.unit():
             self.offers.drop(kept.nonce)
             store.finish([update_id, *(done for each in wanted for done in self.recover(each))])
@@ -207,8 +215,8 @@ class Supervisor:
         if not (is_read and self._access.hears(message, is_command=False) and self._access.admits(message.user_id)):
             return [message.update_id]
         conversation = self._conversations.get(message.key)
-        is_waited_for = conversation is not None and conversation.edit(_question_of(message))
-        return [] if is_waited_for else [message.update_id]
+        is_waited_for = conversation is not None and conversation.edit(question_of(message))
+        return [] if is_waited_for or self._late.take_edit(message) else [message.update_id]
 
     def _is_served(self, message: Incoming, *, is_command: bool) -> bool:
         if not self._access.hears(message, is_command=is_command):
@@ -245,12 +253,21 @@ class Supervisor:
             self._conversations[key if new in self._conversations else new] = conversation
             conversation.move(moved.to)
         self._services.buttons.move(moved.chat_id, moved.to)
+        self.offers.move(moved.chat_id, moved.to)
         self._services.store.move(moved.chat_id, moved.to)
 
     def _leave(self, chat_id: int) -> list[int]:
         """Nobody there can see anything any more; returns the update ids of what nobody waits for either."""
         gone = self._conversations_in(chat_id)
         dropped = [question for each in gone for question in each.stop(Ending.UNSEEN)[1]]
+        return self._give_up(dropped)
+
+    def _give_up(self, dropped: Iterable[Question]) -> list[int]:
+        """Nobody answers these; returns the ids of updates that need no more work."""
+        dropped = list(dropped)
+        for question in dropped:
+            if question.turn is not None:
+                self._services.store.record(question.place.key, [], turn=question.turn)
         return [update_id for question in dropped for update_id in question.update_ids]
 
     def _conversations_in(self, chat_id: int) -> list[Conversation]:
@@ -307,7 +324,7 @@ class Supervisor:
             self._notify(place, f"⏹ {dropped_line(untold)}")
         elif not quiet and not any(stopped for stopped, _ in stops):
             self._notify(place, "There is nothing to stop.")
-        return [update_id for _, dropped in stops for question in dropped for update_id in question.update_ids]
+        return self._give_up(question for _, dropped in stops for question in dropped)
 
     def _post(self, task: Task, *, limited: bool = True) -> list[int]:
         key = task.place.key
@@ -331,11 +348,3 @@ class Supervisor:
 
     def _notify(self, place: Place, text: str) -> None:
         self._services.screen.notify(place, FormattedText(text))
-
-
-def _place_of(message: Incoming) -> Place:
-    return Place(message.key, message.private, message.message_id, forum=message.forum, asker=message.user_id)
-
-
-def _question_of(message: Incoming) -> Question:
-    return Question((message.update_id,), _place_of(message), message.user_id, message.text, message.message_id)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import attrs
 
 from triolet.core.buttons import KeptButton
-from triolet.core.conversation import ConversationKey, Message, ToolCallPart
+from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
 from triolet.core.events import Batch
 from triolet.core.letters import Letter, Undelivered
 from triolet.core.markup.layout import Unsealed
@@ -130,6 +130,10 @@ class Turns(Protocol):
         self, number: int, *, said: Sequence[Message], live: Unsealed | None, update_ids: Sequence[int]
     ) -> Posted:
         """How far the turn is; nothing if it is open no more."""
+        ...
+
+    def stop(self, number: int, ending: Ending) -> Posted:
+        """A person has ended the turn, whatever becomes of its record."""
         ...
 
     def begin_call(self, number: int, call: ToolCallPart, *, has_effects: bool) -> Posted:

@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from triolet.core.conversation import ConversationKey, Message
+from triolet.core.conversation import ConversationKey, Ending, Message
 from triolet.core.mailbox import Question
 from triolet.core.markup.layout import Unsealed
 
@@ -32,7 +32,7 @@ class OpenTurn:
     ``asked`` are the questions; ``update_ids`` those of all that it answers, what was said on its way included.
     ``began_at``, in seconds since 1970, is when this ``attempt`` did. ``said`` is what the turn adds to the history so
     far; ``live`` what of it is in no message that was committed, None for nothing. ``has_effects`` says that a tool
-    that changes something has begun to run.
+    that changes something has begun to run; ``ending`` that a person has ended it.
     """
 
     number: int
@@ -44,6 +44,7 @@ class OpenTurn:
     said: tuple[Message, ...] = ()
     live: Unsealed | None = None
     has_effects: bool = False
+    ending: Ending | None = None
 
     @property
     def has_spoken(self) -> bool:
@@ -61,7 +62,7 @@ NextStep: TypeAlias = Literal["afresh", "continue", "offer", "close"]
 
 def next_step(turn: OpenTurn, *, resume: Resume, now: float, max_age: float) -> NextStep:
     """What becomes of the answer; ``now`` and ``max_age`` are in seconds, ``now`` since 1970."""
-    if resume == "off":
+    if resume == "off" or turn.ending is not None:
         return "close"
     is_old = now - turn.began_at > max_age
     if resume == "ask" or turn.has_effects or turn.attempt >= ATTEMPTS or is_old:

@@ -115,7 +115,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE inbox ADD COLUMN offered INTEGER NOT NULL DEFAULT 0 CHECK (offered IN (0, 1, 2))",
         # `asked` are the questions, `update_ids` what is finished with it; `said` are the messages that it adds to the
         # history so far, and `live` is what of it is in no letter yet. `has_effects` is 1 as soon as a tool that
-        # changes something has begun.
+        # changes something has begun; `ending` is why it is being ended, from then on until it is in the history.
         """
         CREATE TABLE turn(
           number INTEGER PRIMARY KEY,
@@ -127,6 +127,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
           attempt INTEGER NOT NULL,
           said TEXT NOT NULL,
           live TEXT,
+          ending TEXT,
           has_effects INTEGER NOT NULL CHECK (has_effects IN (0, 1))
         ) STRICT
         """,

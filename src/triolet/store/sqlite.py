@@ -19,7 +19,7 @@ import attrs
 import trio
 
 from triolet.core.buttons import KeptButton
-from triolet.core.conversation import ConversationKey, Message, ToolCallPart
+from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
 from triolet.core.letters import Letter, Undelivered
 from triolet.core.markup.layout import Unsealed
 from triolet.core.ports import Executor, Posted, RawUpdate, Unfinished
@@ -157,6 +157,9 @@ class SqliteStore:
         # The newest of those that wait says it all.
         said, ids = tuple(said), list(update_ids)
         return self._writer.post(lambda connection: turns.checkpoint(connection, number, said, live, ids), key=number)
+
+    def stop(self, number: int, ending: Ending) -> Posted:
+        return self._post(turns.stop, number, ending)
 
     def begin_call(self, number: int, call: ToolCallPart, *, has_effects: bool) -> Posted:
         return self._post(turns.begin_call, number, call.call_id, call.name, has_effects=has_effects)

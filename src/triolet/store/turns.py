@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from triolet.core.conversation import Message
+from triolet.core.conversation import Ending, Message
 from triolet.core.markup.layout import Unsealed
 from triolet.core.recovery import OpenTurn
 from triolet.store.history import key_columns, parse_key
@@ -47,9 +47,10 @@ def begin(connection: sqlite3.Connection, row: TurnRow, instead_of: int | None) 
         turn.attempt,
         render_messages(turn.said),
         render_unsealed(turn.live),
+        None if turn.ending is None else turn.ending.value,
         turn.has_effects,
     )
-    connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    connection.execute("INSERT INTO turn VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
 
 def checkpoint(
@@ -62,6 +63,10 @@ def checkpoint(
 def end(connection: sqlite3.Connection, number: int | None) -> None:
     """The turn is open no more; its tool calls go with it. None is no turn."""
     connection.execute("DELETE FROM turn WHERE number = ?", (number,))
+
+
+def stop(connection: sqlite3.Connection, number: int, ending: Ending) -> None:
+    connection.execute("UPDATE turn SET ending = ? WHERE number = ?", (ending.value, number))
 
 
 def begin_call(connection: sqlite3.Connection, number: int, call_id: str, name: str, *, has_effects: bool) -> None:
@@ -78,7 +83,7 @@ def end_call(connection: sqlite3.Connection, number: int, call_id: str, *, faile
 
 def load_open(connection: sqlite3.Connection) -> list[OpenTurn]:
     query = """
-        SELECT number, chat_id, thread_id, asked, update_ids, began_at, attempt, said, live, has_effects
+        SELECT number, chat_id, thread_id, asked, update_ids, began_at, attempt, said, live, has_effects, ending
         FROM turn ORDER BY number
     """
     return [
@@ -92,8 +97,9 @@ def load_open(connection: sqlite3.Connection) -> list[OpenTurn]:
             parse_messages(said),
             parse_unsealed(live),
             bool(has_effects),
+            None if ending is None else Ending(ending),
         )
-        for number, chat_id, thread_id, asked, update_ids, began_at, attempt, said, live, has_effects in (
-            connection.execute(query)
-        )
+        for (
+            *(number, chat_id, thread_id, asked, update_ids, began_at, attempt, said, live, has_effects, ending),
+        ) in connection.execute(query)
     ]
