@@ -120,14 +120,16 @@ class Delivery(Errand):
             self._edit_instead()
         elif self._uncertain == "resend" or not self.was_sent or (self.bubble.sought and not self.is_recovered):
             self._repairing = True
+            self._mark_copy()  # now, so that a later run that finds the line makes it the marked copy
         elif self._uncertain == "skip":
             self._end(State.UNCERTAIN, UNCONFIRMED)
         else:
             self._asking = True
+            self._mark_copy()
 
     def _mark_copy(self) -> None:
         """Say below it that it is a copy, or, where there is no room for that, behind it."""
-        if self._marked:
+        if self._marked or _is_marked(self.content):
             return
         self._marked = True
         copy = marked(self.content, SENT_AGAIN)
@@ -145,7 +147,6 @@ class Delivery(Errand):
             return []
         if self._repairing:
             self._repairing, self.state = False, State.WAITING
-            self._mark_copy()
             return []
         return [*self._beside(self._behind), *self._take_its_place()]
 
@@ -205,6 +206,11 @@ class Delivery(Errand):
         piece = Delivery(bubble, content, self.owner, uncertain=self._uncertain, offer=self._offer)
         piece._room = self._room
         return piece
+
+
+def _is_marked(content: Content) -> bool:
+    source = content.source.rstrip("_") if isinstance(content, RichText) else content.text
+    return source.endswith(SENT_AGAIN)
 
 
 def _plainer(content: Content, refusal: Refused) -> list[FormattedText]:

@@ -183,4 +183,5 @@ class Lane:
         self._newest = max(self._newest, newest)
         self._newest_at_begin = newest
         if search := self._search(lost, now):
-            self._lasting.append(search)
+            ahead = sum(isinstance(errand, Search) for errand in self._lasting)
+            self._lasting.insert(ahead, search)  # before anything makes a message, which would have one of those ids

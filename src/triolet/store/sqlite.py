@@ -141,7 +141,7 @@ class SqliteStore:
             history.clear(connection, columns)
             inbox.finish(connection, ids)
 
-        await self._writer.run(clear, writes=True)
+        await self._writer.run(clear, writes=True, follows=True)
 
     def move(self, chat_id: int, to: int) -> Posted:
         return self._post(history.move, chat_id, to)

@@ -52,6 +52,7 @@ class _Job:
     posted: bool
     writes: bool
     heir: _Job | None = None
+    follows: bool = False
     error: Exception | None = None
     tried: trio.Event = attrs.Factory(trio.Event)
 
@@ -93,15 +94,19 @@ class Writer:
             return self._unit
         return self._enqueue(_Job([(key, work)], posted=True, writes=True))
 
-    async def run(self, work: Callable[[sqlite3.Connection], T], *, writes: bool) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, writes: bool, follows: bool = False) -> T:
         """What the work gives. Cancelled before it began, it is not done; else it may be, though nobody hears of it.
+
+        One that ``follows`` is refused with what was posted before it: it would be undone when that is written at last.
 
         Raises:
             StoreError: the disk refuses; nothing was written.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         results: list[T] = []  # the last one counts: a batch may have been tried before
-        job = _Job([(None, lambda connection: results.append(work(connection)))], posted=False, writes=writes)
+        job = _Job(
+            [(None, lambda connection: results.append(work(connection)))], posted=False, writes=writes, follows=follows
+        )
         self._enqueue(job)
         try:
             await job
@@ -228,7 +233,7 @@ class Writer:
         for job in jobs:
             if job.writes and is_locked(problem):  # whoever writes would wait for the lock once more, in vain
                 error: Exception | None = problem
-            elif job.posted and refusal is not None:
+            elif (job.posted or job.follows) and refusal is not None:
                 error = refusal
             else:
                 error = self._attempt([job])

@@ -74,6 +74,11 @@ class GrowingAnswer:
         unsealed = self._layout.unsealed(frame.reasoning or frame.text)
         return attrs.evolve(unsealed, form="plain") if self._plain else unsealed
 
+    def uncommitted(self, frame: Frame) -> str:
+        """The text that is in no message, of an answer that is not shown while it grows."""
+        texts = [each for each in frame.before[self._segments :] if isinstance(each, str)]
+        return "\n\n".join(filter(None, (text.strip() for text in (*texts, frame.text))))
+
     def _as_taken(self, content: Content) -> Content:
         """As formatted as the screen has let pass so far."""
         return content.plain if self._plain and isinstance(content, FormattedText) else content

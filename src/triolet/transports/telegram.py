@@ -82,7 +82,7 @@ class TelegramTransport:
     def snapshot(self, frame: Frame) -> Unsealed | None:
         if self._settings.enabled:
             return self._answer.snapshot(frame)
-        text = "\n\n".join(filter(None, (part.strip() for part in (*frame.texts, frame.text))))
+        text = self._answer.uncommitted(frame)
         return Unsealed(self._settings.format, text) if text else None
 
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:
