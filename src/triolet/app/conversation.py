@@ -302,9 +302,8 @@ class Conversation:
         is_broken = ending in {Ending.FAILED, Ending.LENGTH}
         if not is_broken and not (self._book is not None and self._book.next_step(ending) == "offer"):
             return ()
-        nonce = self._offers.issue(
-            "continue", question.place, user_ids=[question.user_id], also=transport.drop_keyboard
-        )
+        place = attrs.evolve(question.place, key=self._pressed_in)  # wherever the answer has landed: a topic may close
+        nonce = self._offers.issue("continue", place, user_ids=[question.user_id], also=transport.drop_keyboard)
         return ((CONTINUE_BUTTON, nonce),)
 
     def _remark(self, ending: Ending) -> str:
