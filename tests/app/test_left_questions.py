@@ -11,20 +11,11 @@ from typing import Any, TypeVar
 import attrs
 import pytest
 import trio
-from scenes import (
-    ADA,
-    Scene,
-    crashed,
-    open_scene,
-    open_telegram,
-    rest,
-    scene_settings,
-    tokens,
-)
+from scenes import ADA, crashed, open_scene, open_telegram, press, query, rest, scene_settings, stored, tokens
 from trio.testing import MockClock
 
 from triolet.app.book import CONTINUE
-from triolet.config import Settings, StoreSettings
+from triolet.config import StoreSettings
 from triolet.core.ports import ModelRequest
 from triolet.emulator import Delay, Fault, Flood, Limits
 from triolet.emulator.telegram import EPOCH
@@ -34,22 +25,6 @@ from triolet.testing.scheduler import seeded
 
 T = TypeVar("T")
 HOUR = 3600.0
-
-
-def stored(tmp_path: Path, **options: Any) -> Settings:
-    return attrs.evolve(scene_settings(**options), store=StoreSettings(path=tmp_path / "triolet.db"))
-
-
-def query(settings: Settings, sql: str) -> list[Any]:
-    with closing(sqlite3.connect(settings.store.path)) as connection:
-        return list(connection.execute(sql))
-
-
-def press(scene: Scene, text: str, chat_id: int = ADA) -> None:
-    shown = scene.server.screen(chat_id).messages
-    [(number, data)] = [(m.id, b.data) for m in shown for row in m.buttons for b in row if b.text == text]
-    assert data is not None
-    scene.server.press_button(chat_id, number, data)
 
 
 def speak(request: ModelRequest) -> Sequence[Step]:

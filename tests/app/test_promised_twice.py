@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import attrs
 import pytest
 import trio
-from scenes import ADA, Scene, calls, crashed, open_scene, rest, rounds, said, scene_settings, slow_tool, tokens
+from scenes import (
+    ADA,
+    calls,
+    crashed,
+    open_scene,
+    press,
+    rest,
+    rounds,
+    said,
+    slow_tool,
+    stored,
+    tokens,
+)
 
-from triolet.config import Settings, StoreSettings, StreamingSettings
+from triolet.config import StreamingSettings
 from triolet.emulator import Delay, Fault, Flood, Refuse
 from triolet.providers.scripted import End, Say
 
 EDIT = StreamingSettings(transport="edit")
-
-
-def stored(tmp_path: Path, **options: Any) -> Settings:
-    return attrs.evolve(scene_settings(**options), store=StoreSettings(path=tmp_path / "triolet.db"))
-
-
-def query(settings: Settings, sql: str) -> list[Any]:
-    with closing(sqlite3.connect(settings.store.path)) as connection:
-        return list(connection.execute(sql))
-
-
-def press(scene: Scene, text: str, chat_id: int = ADA) -> None:
-    shown = scene.server.screen(chat_id).messages
-    [(number, data)] = [(m.id, b.data) for m in shown for row in m.buttons for b in row if b.text == text]
-    assert data is not None
-    scene.server.press_button(chat_id, number, data)
 
 
 async def test_answer_that_rings_at_its_end_stays_after_a_restart(autojump_clock: object, tmp_path: Path) -> None:

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 import trio
-from scenes import ADA, calls, crashed, open_scene, rest, rounds, said, scene_settings, slow_tool, tokens
+from scenes import ADA, calls, crashed, open_scene, query, rest, rounds, said, slow_tool, stored, tokens
 
 from triolet.app.book import CONTINUE
-from triolet.config import RestartSettings, Settings, StoreSettings, StreamingSettings
+from triolet.config import RestartSettings, StreamingSettings
 from triolet.core.delivery import NOT_CONFIRMED, SENT_AGAIN
 from triolet.core.ports import ModelRequest
 from triolet.emulator import Delay, Fault
 from triolet.providers.scripted import End, Say, Step
-
-
-def stored(tmp_path: Path, **options: Any) -> Settings:
-    return attrs.evolve(scene_settings(**options), store=StoreSettings(path=tmp_path / "triolet.db"))
-
-
-def query(settings: Settings, sql: str) -> list[Any]:
-    with closing(sqlite3.connect(settings.store.path, isolation_level=None)) as connection:
-        return list(connection.execute(sql))
 
 
 @pytest.mark.parametrize("uncertain", ["ask", "resend"])

@@ -20,18 +20,19 @@ from scenes import (
     crashed,
     open_scene,
     open_telegram,
+    press,
     rest,
     rounds,
     said,
-    scene_settings,
     slow_tool,
+    stored,
     tokens,
 )
 
 from triolet.app.book import CHECKPOINT_SECONDS, CONTINUE
 from triolet.app.late import late_line
 from triolet.app.recovery import parts_of
-from triolet.config import RestartSettings, Settings, StoreSettings, StreamingSettings
+from triolet.config import RestartSettings, Settings, StreamingSettings
 from triolet.core.delivery import NOT_CONFIRMED, SENT_AGAIN
 from triolet.core.ending import GOES_ON
 from triolet.core.ports import ModelRequest
@@ -45,10 +46,6 @@ HOUR = 3600.0
 MORE = said(4, "more")
 
 
-def stored(tmp_path: Path, **options: Any) -> Settings:
-    return attrs.evolve(scene_settings(**options), store=StoreSettings(path=tmp_path / "triolet.db"))
-
-
 def speak(request: ModelRequest) -> Sequence[Step]:
     """Twenty words, and then silence for good; what is continued gets an end."""
     if request.messages[-1].text == CONTINUE:
@@ -60,11 +57,6 @@ def buttons(scene: Scene, chat_id: int = ADA) -> list[tuple[int, str, str]]:
     """Message, text and data of each."""
     shown = scene.server.screen(chat_id).messages
     return [(m.id, b.text, b.data or "") for m in shown for row in m.buttons for b in row]
-
-
-def press(scene: Scene, text: str, chat_id: int = ADA) -> None:
-    [(number, data)] = [(number, data) for number, shown, data in buttons(scene, chat_id) if shown == text]
-    scene.server.press_button(chat_id, number, data)
 
 
 SCREENS = {

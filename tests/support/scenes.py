@@ -251,3 +251,22 @@ def crashed(scene: Scene, settings: Settings) -> tuple[EmulatedTelegram, Setting
     with closing(sqlite3.connect(settings.store.path)) as now, closing(sqlite3.connect(path)) as then:
         now.backup(then)
     return copy.deepcopy(scene.telegram), attrs.evolve(settings, store=StoreSettings(path=path))
+
+
+def stored(folder: Path, **options: Any) -> Settings:
+    """`scene_settings` with a file as the store, which another scene may open."""
+    return attrs.evolve(scene_settings(**options), store=StoreSettings(path=folder / "triolet.db"))
+
+
+def query(settings: Settings, sql: str) -> list[Any]:
+    """What a statement on the store's file gives, from a connection beside the bot's."""
+    with closing(sqlite3.connect(settings.store.path, isolation_level=None)) as connection:
+        return list(connection.execute(sql))
+
+
+def press(scene: Scene, text: str, chat_id: int = ADA) -> None:
+    """Press the button of that name; there is one in the chat."""
+    shown = scene.server.screen(chat_id).messages
+    [(number, data)] = [(m.id, b.data) for m in shown for row in m.buttons for b in row if b.text == text]
+    assert data is not None
+    scene.server.press_button(chat_id, number, data)

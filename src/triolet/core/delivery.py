@@ -91,6 +91,12 @@ class Delivery(Errand):
         return self._anew or self.replaces is not None
 
     @property
+    def if_found(self) -> Content:
+        """What a message of it shows that a later run finds: of a line that asks it can only make a copy."""
+        is_line = self._asking and self.state is State.WAITING and not _is_marked(self.content)
+        return marked(self.content, SENT_AGAIN) if is_line else self.content
+
+    @property
     def is_told(self) -> bool:
         """Whether a line on the screen asks about it."""
         return self._asking
@@ -125,7 +131,6 @@ class Delivery(Errand):
             self._end(State.UNCERTAIN, UNCONFIRMED)
         else:
             self._asking = True
-            self._mark_copy()
 
     def _mark_copy(self) -> None:
         """Say below it that it is a copy, or, where there is no room for that, behind it."""

@@ -30,7 +30,7 @@ def letter_of(delivery: Delivery) -> Letter:
         attrs.evolve(bubble.place),
         state,
         turn=bubble.turn,
-        content=delivery.content,
+        content=delivery.if_found,
         keyboard=delivery.keyboard,
         anew=delivery.anew,
         silent=bubble.silent,
