@@ -73,6 +73,7 @@ SHIELDS: Final = {
     "store/executors.py:run_inline": "the job is done, and its caller must hear of it; a schedule point, no wait",
 }
 BROAD: Final = {
+    "app/book.py:_write": "an answer that cannot be written down is answered all the same, and troubles no other",
     "app/turn.py:run_turn": "a mistake of ours ends one turn, visibly, and no other",
     "app/turn.py:_commit": "whatever fails in the record, the answer is delivered and the other chats go on",
     "app/turn.py:_show_end": "an answer that cannot be shown is recorded, or it would come again at every start",

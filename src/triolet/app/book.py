@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import attrs
+import structlog
 import trio
 
 from triolet.app.model import Price
@@ -26,6 +27,8 @@ from triolet.core.mailbox import Question
 from triolet.core.ports import Store
 from triolet.core.recovery import NextStep, OpenTurn, Resume, next_step
 from triolet.errors import StoreError
+
+log = structlog.get_logger()
 
 CHECKPOINT_SECONDS: Final = 1.0
 
@@ -202,5 +205,9 @@ class Checkpoints:
 
     def _write(self) -> None:
         with self._store.unit():
-            for book in self._books:
-                book.checkpoint()
+            for book in list(self._books):
+                try:
+                    book.checkpoint()
+                except Exception:  # a mistake of ours: this answer is written down no more, and goes on, as all others
+                    log.exception("turn.not_kept")
+                    self._books.discard(book)
