@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -42,7 +42,7 @@ class Start:
     store: SqliteStore
     supervisor: Supervisor
     delivered: list[Letter] = attrs.Factory(list)
-    newest_ids: Mapping[int, int] = attrs.Factory(dict)
+    message_ids: Mapping[int, Sequence[int]] = attrs.Factory(dict)
 
     async def leave(self, *letters: Letter) -> None:
         """An answer of which people have seen a part, with these letters."""
@@ -61,9 +61,9 @@ class Start:
             f"{each.state} {each.content.text}" for each in self.delivered if isinstance(each.content, FormattedText)
         ]
 
-    def _deliver(self, letters: Iterable[Letter], newest_ids: Mapping[int, int]) -> None:
+    def _deliver(self, letters: Iterable[Letter], message_ids: Mapping[int, Sequence[int]]) -> None:
         self.delivered += letters
-        self.newest_ids = newest_ids
+        self.message_ids = message_ids
 
 
 @asynccontextmanager
@@ -83,7 +83,7 @@ async def test_message_that_grew_stays_as_it_was_last_known_and_marked(autojump_
         assert await start.recover("off") == [f"pending Because the\n\n{MARK}"]
         [letter] = start.delivered
         assert (letter.number, letter.message_id, letter.growing, letter.turn) == (100, 21, False, None)
-        assert start.newest_ids == {ADA: 21}
+        assert start.message_ids == {ADA: [21]}
         assert await start.store.open_turns() == []
         assert await start.store.unfinished() == []
         assert [message.text for message in await start.store.load(KEY)] == ["Why?", "Because the "]

@@ -115,3 +115,22 @@ async def test_search_of_a_new_run_takes_no_message_that_this_run_has_sent(
     async with open_scene(*tokens(8), settings=settings, telegram=telegram) as second:
         await rest(60)
         assert said(8) in second.bot_messages()
+
+
+async def test_search_takes_no_message_that_the_run_before_has_sent(autojump_clock: object, tmp_path: Path) -> None:
+    settings = stored(tmp_path, streaming=StreamingSettings(transport="edit"))
+    async with open_scene(*tokens(8), settings=settings) as first:
+        first.telegram.add_fault(Fault(method="sendMessage", skip=1, action=Delay(before=30.0)))
+        first.server.say(ADA, "Hello")
+        await trio.sleep(1.0)
+        first.server.say(ADA, "/help")
+        await trio.sleep(3.0)
+        telegram, settings = crashed(first, settings)
+    telegram.clear_faults()
+    async with open_scene(*tokens(8), settings=settings, telegram=telegram) as second:
+        await second.server.wait_until(lambda: said(8) in second.bot_messages())
+        await trio.sleep(0.5)
+        telegram, settings = crashed(second, settings)
+    async with open_scene(*tokens(8), settings=settings, telegram=telegram) as third:
+        await rest(60)
+        assert said(8) in third.bot_messages()

@@ -459,18 +459,6 @@ def test_a_message_is_sought_behind_the_newest_that_is_known(
     assert sought(lane, *during) == places
 
 
-def test_a_message_of_ours_may_be_where_one_is_that_nobody_else_wrote() -> None:
-    lane = open_lane()
-    lane.note_message(NEWEST, is_ours=True)
-    assert lane.newest == NEWEST
-    target = bubble()
-    lane.begin(message_call(target, FormattedText("a")))
-    for message_id, is_ours in ((21, True), (22, False)):
-        lane.note_message(message_id, is_ours=is_ours)
-    lane.end(message_call(target, FormattedText("a")), LOST, 1.0)
-    assert target.candidates == [21, 23, 24, 25]
-
-
 @pytest.mark.parametrize(("message_id", "places"), [(8, [21, 22, 23]), (25, [26, 27, 28])])
 def test_our_own_messages_are_known(message_id: int, places: list[int]) -> None:
     lane = open_lane(newest=NEWEST)

@@ -77,9 +77,8 @@ class Shelf:
         kept = sorted(self.kept.items())
         return [letter for _, letter in kept if letter.state != "sent" or letter.growing]
 
-    async def newest_ids(self) -> dict[int, int]:
-        ids = [letter.message_id for letter in self.kept.values() if letter.message_id is not None]
-        return {ADA: max(ids)} if ids else {}
+    async def message_ids(self) -> dict[int, list[int]]:
+        return {ADA: sorted(each.message_id for each in self.kept.values() if each.message_id is not None)}
 
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:
         raise AssertionError("nobody is told")
@@ -108,7 +107,7 @@ class Post:
         return {number: letter.state for number, letter in self.shelf.kept.items()}
 
     async def recover(self, outbox: Outbox) -> None:
-        outbox.recover(await self.shelf.letters(), await self.shelf.newest_ids())
+        outbox.recover(await self.shelf.letters(), await self.shelf.message_ids())
 
     @asynccontextmanager
     async def open_outbox(self, uncertain: Uncertain = "ask") -> AsyncIterator[Outbox]:

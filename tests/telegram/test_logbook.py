@@ -76,7 +76,7 @@ class Diary:
     async def letters(self) -> list[Letter]:
         raise AssertionError("nobody reads while messages are sent")
 
-    async def newest_ids(self) -> dict[int, int]:
+    async def message_ids(self) -> dict[int, list[int]]:
         return {}
 
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:

@@ -236,11 +236,11 @@ async def kill_and_go_on(faults: list[Fault], killed_at: float, uncertain: Uncer
         await run_until(post, killed_at)
         await trio.sleep(5.0)
         post.server.telegram.clear_faults()
-        letters, newest_ids = await post.shelf.letters(), await post.shelf.newest_ids()
+        letters, message_ids = await post.shelf.letters(), await post.shelf.message_ids()
         promised = {letter.content for letter in post.shelf.kept.values() if letter.content is not None}
         later = attrs.evolve(post, shelf=Shelf())
         async with later.open_outbox(uncertain) as outbox:
-            outbox.recover(letters, newest_ids)
+            outbox.recover(letters, message_ids)
             await outbox.wait_idle()
         check(later, [content.text for content in promised if isinstance(content, FormattedText)], uncertain)
         return later

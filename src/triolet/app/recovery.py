@@ -10,7 +10,7 @@ In this order:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -43,16 +43,16 @@ async def recover(
     store: Store,
     supervisor: Supervisor,
     rules: RestartRules,
-    deliver: Callable[[Iterable[Letter], Mapping[int, int]], object],
+    deliver: Callable[[Iterable[Letter], Mapping[int, Sequence[int]]], object],
 ) -> None:
     """Take up what is in the store.
 
-    ``deliver`` gets the letters that are still to be delivered, in order, and the newest ids of our messages.
+    ``deliver`` gets the letters that are still to be delivered, in order, and the known ids of our messages.
     """
     supervisor.offers.restore(await store.buttons())
     turns, left = [at_home(turn) for turn in await store.open_turns()], await store.unfinished()
     letters = {letter.number: letter for letter in await store.letters()}
-    newest_ids = await store.newest_ids()
+    message_ids = await store.message_ids()
     asked: list[Question] = []
     taken: set[int] = set()
     with store.unit():
@@ -62,7 +62,7 @@ async def recover(
             taken |= closing.taken
         in_order = sorted(letters.values(), key=lambda each: each.position)
         left_over = [each for each in in_order if each.state != "sent" or each.growing]
-        deliver(left_over, newest_ids)
+        deliver(left_over, message_ids)
     with store.unit():
         done = [update_id for question in asked for update_id in supervisor.ask(question)]
         done += [i for each in left if each.update["update_id"] not in taken for i in supervisor.recover(each)]

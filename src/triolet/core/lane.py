@@ -48,7 +48,7 @@ class Lane:
         self._numbers = itertools.count()
         self._parked_until = -math.inf
         self._newest = 0
-        self._foreign: deque[int] = deque(maxlen=100)
+        self._known: deque[int] = deque(maxlen=100)
         self._newest_at_begin = 0
 
     def __repr__(self) -> str:
@@ -59,11 +59,10 @@ class Lane:
     def has_errands(self) -> bool:
         return bool(self._lasting or self._removals)
 
-    def note_message(self, message_id: int, *, is_ours: bool = False) -> None:
-        """A message has this id; one that is not ours is never taken for one of ours."""
+    def note_message(self, message_id: int) -> None:
+        """A message has this id: somebody else's, or one of an earlier run's. What is looked for is another one."""
         self._newest = max(self._newest, message_id)
-        if not is_ours:
-            self._foreign.append(message_id)
+        self._known.append(message_id)
 
     def commit(self, delivery: Delivery) -> None:
         self._lasting.append(delivery)
@@ -151,7 +150,7 @@ class Lane:
 
     def _search(self, call: Call, now: float) -> Search | None:
         known = range(self._newest_at_begin + 1, self._newest + SOUGHT + 1) if self._newest_at_begin else ()
-        call.bubble.candidates = [number for number in known if number not in self._foreign]
+        call.bubble.candidates = [number for number in known if number not in self._known]
         if call.bubble.candidates:
             return Search(call, now)
         call.bubble.lost = True

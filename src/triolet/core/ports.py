@@ -171,8 +171,8 @@ class Journal(Protocol):
         """By number: all but those that are sent, do not grow, and belong to no open turn."""
         ...
 
-    async def newest_ids(self) -> Mapping[int, int]:
-        """The highest message id that a message of ours is known to have, in each chat."""
+    async def message_ids(self) -> Mapping[int, Sequence[int]]:
+        """The ids that messages of ours are known to have, in each chat, ascending."""
         ...
 
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:

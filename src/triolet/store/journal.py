@@ -125,9 +125,12 @@ def _beginning(text: str | None) -> str:
     return words if len(words) <= BEGINNING else f"{words[: BEGINNING - 1].rstrip()}…"
 
 
-def load_newest_ids(connection: sqlite3.Connection) -> dict[int, int]:
-    query = "SELECT chat_id, max(message_id) FROM outbox WHERE message_id IS NOT NULL GROUP BY chat_id"
-    return dict(connection.execute(query))
+def load_message_ids(connection: sqlite3.Connection) -> dict[int, list[int]]:
+    query = "SELECT chat_id, message_id FROM outbox WHERE message_id IS NOT NULL ORDER BY message_id"
+    found: dict[int, list[int]] = {}
+    for chat_id, message_id in connection.execute(query):
+        found.setdefault(chat_id, []).append(message_id)
+    return found
 
 
 def prune(connection: sqlite3.Connection, now: float) -> None:

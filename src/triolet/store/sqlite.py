@@ -184,8 +184,8 @@ class SqliteStore:
     async def letters(self) -> list[Letter]:
         return await self._read(journal.load_letters)
 
-    async def newest_ids(self) -> dict[int, int]:
-        return await self._read(journal.load_newest_ids)
+    async def message_ids(self) -> dict[int, list[int]]:
+        return await self._read(journal.load_message_ids)
 
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:
         return await self._read(journal.load_undelivered, chat_id)

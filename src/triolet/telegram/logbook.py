@@ -186,7 +186,7 @@ class Forgetful:
     async def letters(self) -> list[Letter]:
         return []
 
-    async def newest_ids(self) -> dict[int, int]:
+    async def message_ids(self) -> dict[int, list[int]]:
         return {}
 
     async def undelivered(self, chat_id: int | None = None) -> list[Undelivered]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, TypeAlias
@@ -96,7 +96,7 @@ class Outbox:
         self._log = logbook
         self._uncertain = uncertain
         self._unconfirmed: dict[int, Letter] = {}
-        self._newest_ids: Mapping[int, int] = {}
+        self._message_ids: Mapping[int, Sequence[int]] = {}
         self.offer_resend: OfferResend = lambda place, number: ()
         """Gives the button under the line that asks whether a message is to be sent again."""
         self._nursery = nursery
@@ -170,12 +170,12 @@ class Outbox:
     def _offer(self, bubble: Bubble) -> Keyboard:
         return self.offer_resend(bubble.place, bubble.number)
 
-    def recover(self, letters: Iterable[Letter], newest_ids: Mapping[int, int]) -> None:
+    def recover(self, letters: Iterable[Letter], message_ids: Mapping[int, Sequence[int]]) -> None:
         """Go on with what an earlier run has left, ahead of all that is committed from now on.
 
-        ``newest_ids`` are the highest ids that messages of ours have, by their chat.
+        ``message_ids`` are those that messages of ours are known to have, by their chat, ascending.
         """
-        self._newest_ids = newest_ids
+        self._message_ids = message_ids
         for letter in letters:
             self._recover(letter)
 
@@ -254,8 +254,8 @@ class Outbox:
         if chat is None:
             budget = ChatBudget.open(private=place.private, overall=self._overall)
             chat = self._chats[place.lane] = _ChatLane(Lane(budget))
-            if (newest := self._newest_ids.get(place.lane)) is not None:
-                chat.lane.note_message(newest, is_ours=True)
+            for message_id in self._message_ids.get(place.lane, ()):
+                chat.lane.note_message(message_id)
         return chat
 
     def _begin(self, chat: _ChatLane, call: Call, errand: Errand | None = None) -> _Flight:
