@@ -29,7 +29,7 @@ from kill_scenarios import SCENARIOS
 from kill_world import BotServer, Fate, Played, open_bot_server, open_forge, play
 from trio.testing import MockClock
 
-KILLS: Final = int(os.environ.get("KILLS", "200"))
+KILLS: Final = int(os.environ.get("KILLS", "180"))
 STOPS: Final = int(os.environ.get("STOPS", "100"))
 REPLAY: Final = os.environ.get("KILL_REPLAY", "")
 RATE: Final = float(os.environ.get("KILL_RATE", "20"))

@@ -43,7 +43,7 @@ from triolet.providers.scripted import End, Pause, Say, Script, ScriptedProvider
 from triolet.store import run_inline
 from triolet.tools import tool
 
-EXAMPLES = int(os.environ.get("HYPOTHESIS_SCENES", "10"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_SCENES", "6"))
 """How many scenes a property plays; thousands are for whoever has the time."""
 
 TOKEN = "42:emulator"

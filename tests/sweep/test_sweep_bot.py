@@ -27,7 +27,7 @@ EXAMPLES = int(os.environ.get("SWEEP_EXAMPLES", "25"))
 """How many schedules Hypothesis chooses."""
 
 PARTS = {"provider", "coalescer", "transport", "outbox", "commit", "conversation"}
-DEFAULT = 3
+DEFAULT = 2
 """How many points of each are taken by default."""
 ENOUGH = 100
 """So many are of all parts."""
