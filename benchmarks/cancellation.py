@@ -255,7 +255,8 @@ async def open_rigs(moments: Sequence[Moment], folder: Path) -> AsyncIterator[li
     async with trio.open_nursery() as nursery:
         rigs = []
         for name in get_args(Name):
-            telegram = EmulatedTelegram(token=TOKEN, limits=Limits.none(), draft_life=math.inf)
+            epoch = time.time() - trio.current_time()
+            telegram = EmulatedTelegram(token=TOKEN, limits=Limits.none(), draft_life=math.inf, epoch=epoch)
             server = await nursery.start(_serve_telegram, telegram)
             silence = Silence(
                 await nursery.start(_run, [str(HERE / "silent_servers.py")], folder / f"{name}-servers.log")

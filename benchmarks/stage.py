@@ -32,6 +32,7 @@ from triolet.config import (
     TelegramSettings,
 )
 from triolet.emulator import Change, Delay, EmulatedTelegram, Limits, TelegramServer, open_telegram_server
+from triolet.emulator.telegram import EPOCH
 from triolet.providers import open_provider
 from triolet.store import run_inline
 
@@ -178,7 +179,13 @@ async def open_stage(kind: Kind, chats: Sequence[int]) -> AsyncIterator[Stage]:
         trio.open_nursery() as nursery,
     ):
         settings = bot_settings(kind, chats)
-        serve = partial(serve_bot, executor=run_inline, connect=server.connect, shutdown=shutdown)
+        serve = partial(
+            serve_bot,
+            executor=run_inline,
+            connect=server.connect,
+            wall_clock=lambda: EPOCH + trio.current_time(),
+            shutdown=shutdown,
+        )
         await nursery.start(serve, settings, [provider])
         yield Stage(server, model, settings)
         shutdown.set()

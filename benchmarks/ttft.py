@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -89,7 +90,7 @@ async def measure_floor(base: str, turns: int) -> list[float]:
 
 
 async def measure(turns: int) -> tuple[list[Sample], list[float]]:
-    telegram = EmulatedTelegram(token=TOKEN, limits=Limits.none())
+    telegram = EmulatedTelegram(token=TOKEN, limits=Limits.none(), epoch=time.time() - trio.current_time())
     people = range(FIRST_PERSON, FIRST_PERSON + turns + 1)
     for person in people:
         telegram.add_private_chat(person)
