@@ -56,9 +56,7 @@ class Offers:
             return self._actions[kept.kind](self._kept.get(kept.nonce, kept), update_id)
 
         self._kept[kept.nonce] = kept
-        # Any message of the chat may show it: nobody knows the nonce who has not seen it.
-        shown_by = lambda message_id: True  # noqa: E731
-        self._buttons.add(kept.nonce, Button(press, kept.place.key, kept.user_ids, shown_by))
+        self._buttons.add(kept.nonce, Button(press, kept.place.key, kept.user_ids, _anywhere))
         if len(self._kept) > LASTING:
             self.drop(next(iter(self._kept)))
 
@@ -89,3 +87,8 @@ class Offers:
     def forget(self, key: ConversationKey, kind: ButtonKind) -> None:
         """Drop those of a conversation: what they were about is gone, or not the newest."""
         self.drop(*(nonce for nonce, kept in self._kept.items() if (kept.place.key, kept.kind) == (key, kind)))
+
+
+def _anywhere(message_id: int) -> bool:
+    """Any message of the chat may show the button: nobody knows its nonce who has not seen it."""
+    return True

@@ -107,7 +107,8 @@ class _Closing:
     def _close_questions(self) -> None:
         """Nobody can answer any more what the turn asked a person."""
         for letter in list(self.letters.values()):
-            if letter.turn == self.turn.number and letter.keyboard and not letter.is_preview:
+            is_ours = letter.turn == self.turn.number and letter.state not in {"uncertain", "dead"}
+            if is_ours and letter.keyboard and not letter.is_preview:
                 content = marked(letter.content or FormattedText(""), VERDICTS["unanswered"])
                 state: LetterState = "sending" if letter.state == "sending" else "pending"
                 self._keep(attrs.evolve(letter, content=content, keyboard=(), state=state, anew=False))
