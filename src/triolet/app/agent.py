@@ -39,11 +39,12 @@ class Agent:
         approve: Callable[[ToolCallPart], Awaitable[bool]],
         steer: Callable[[], Sequence[Message]],
         record: CallRecord,
+        rest: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Emit the answer to the messages.
 
         ``approve`` asks a person whether a call may be made; ``steer`` takes what there is to be told on the way;
-        ``record`` writes down which tools run.
+        ``record`` writes down which tools run; ``rest`` is that of a `core.ports.ModelRequest`.
 
         Raises:
             ProviderError: no answer, or no more of it.
@@ -51,7 +52,7 @@ class Agent:
         said = list(messages)
         # The same tools in every round: a model's thoughts are bound to what it was told before.
         tools = self.toolbox.tools()
-        specs, thread = [tool.spec for tool in tools], Thread()
+        specs, thread = [tool.spec for tool in tools], Thread(rest=rest)
         for number in range(1, self.max_rounds + 1):
             may_call = number < self.max_rounds
             answer = await self.model.ask(Question(said, specs, may_call, thread), emit)

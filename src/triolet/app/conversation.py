@@ -258,7 +258,7 @@ class Conversation:
                 with store.unit():  # behind the reading, which would have to wait for it; the model need not
                     self._offers.forget(self._pressed_in, "continue")  # that is not the last answer any more
                     book.open()
-                await self._services.agent.answer(said, emit, approve, self._steer, book)
+                await self._services.agent.answer(said, emit, approve, self._steer, book, turn.latest.rest)
 
         try:
             with self._services.checkpoints.keeping(book):

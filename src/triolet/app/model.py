@@ -50,10 +50,14 @@ Price: TypeAlias = Callable[[str, UsageReported], float | None]
 
 @attrs.define
 class Thread:
-    """What the rounds of one answer have in common: who answered the last one, and the first message that it knew."""
+    """What the rounds of one answer have in common: who answered the last one, and the first message that it knew.
+
+    ``rest`` is that of a `core.ports.ModelRequest`.
+    """
 
     answered_by: object = None
     start: int = 0
+    rest: Callable[[], float] = lambda: 0.0
 
 
 @attrs.frozen
@@ -105,7 +109,8 @@ class _Candidate:
             # A model's blocks are bound to that model, and to all that it had read before.
             kept = [without_blocks(message) for message in kept]
         messages = [*kept, *question.behind]
-        return ModelRequest(messages, prompt, self.settings.max_tokens, question.tools, question.may_call)
+        limit, rest = self.settings.max_tokens, question.thread.rest
+        return ModelRequest(messages, prompt, limit, question.tools, question.may_call, rest)
 
     def _learning(self, request: ModelRequest, emit: Callable[[Batch], None]) -> Callable[[Batch], None]:
         def emit_and_learn(batch: Batch) -> None:

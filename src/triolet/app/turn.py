@@ -67,6 +67,7 @@ class Turn:
     remark: Callable[[Ending], str] = lambda ending: ""
     """What there is to be said of such an ending, if nobody has said more."""
     watch: TurnWatch | None = None
+    latest: Latest = attrs.Factory(lambda turn: Latest(turn.coalescer), takes_self=True)
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
     ending: Ending | None = None
     detail: str = ""
@@ -115,7 +116,7 @@ class Turn:
 async def run_turn(turn: Turn, ask: Ask, record: Record, unit: OpenUnit) -> None:
     """Returns when the answer is committed: recorded and given to the outbox, as one."""
     to_coalescer, from_provider = trio.open_memory_channel[TurnBatch](math.inf)
-    latest = Latest(turn.coalescer)
+    latest = turn.latest
     window = trio.CancelScope()
     try:
         with turn.scope:

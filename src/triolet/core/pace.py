@@ -97,11 +97,16 @@ class FramePace:
     def cadence(self) -> float:
         return self._spacing.cadence
 
+    @property
+    def next_at(self) -> float:
+        """When the next frame with something new is due, at the earliest."""
+        return self._last_begun + self._distance
+
     def poll(self, now: float, revision: int) -> Due | Wait:
         if revision == self._seen:
             due = self._repeat_at
             return Due(urgent=False, repeat=True) if now >= due else Wait(due, newer=True)
-        due = self._last_begun + self._distance
+        due = self.next_at
         if now < due:
             return Wait(due, newer=False)
         if self._waits_for_word(now, revision):
@@ -110,7 +115,7 @@ class FramePace:
 
     def _waits_for_word(self, now: float, revision: int) -> bool:
         """Whether the frame is worth a moment more; the first one is not, for there is nothing on screen."""
-        if not self._text_shown or now >= self._last_begun + self._distance + MOMENT:
+        if not self._text_shown or now >= self.next_at + MOMENT:
             return False
         self._due_with = revision if self._due_with is None else self._due_with
         return revision == self._due_with

@@ -283,7 +283,8 @@ class ModelRequest:
     """One question to a model: what was said, what it may call, and how much it may answer.
 
     Messages that end with an assistant's text ask for that text's continuation. Without ``may_call`` the ``tools`` are
-    only there because earlier messages speak of them.
+    only there because earlier messages speak of them. ``rest`` tells, whenever it is asked, for how many seconds
+    nobody could see more of the answer than was emitted: a provider may leave its socket alone for that time.
     """
 
     messages: Sequence[Message]
@@ -291,6 +292,7 @@ class ModelRequest:
     max_tokens: int = 4096
     tools: Sequence[ToolSpec] = ()
     may_call: bool = True
+    rest: Callable[[], float] = lambda: 0.0
 
 
 class Provider(Protocol):

@@ -4,7 +4,8 @@ The SDK makes the request (address, key, headers, error types); the streamed byt
 the SDKs' own event loops cost two to eight times more per event (`benchmarks/decoding.py`). Rules:
 
 1. The SDK retries nothing: a retry must know whether text is on screen already.
-2. The only task that reads the response never awaits in its loop, and `async with` closes the connection.
+2. Whoever reads the response leaves its socket alone while nobody could see more: to wake up costs more than to
+   decode ten events. `async with` closes the connection.
 3. A stream is silent when nothing of an answer comes, whatever keep-alive bytes, empty events and counts of tokens
    do: `idle_timeout` counts from the last event. No other time-out watches the reads, or the shorter of the two
    would win.
@@ -19,13 +20,12 @@ the SDKs' own event loops cost two to eight times more per event (`benchmarks/de
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import attrs
-import httpcore2
 import httpx2
 import trio
 
@@ -34,8 +34,9 @@ from triolet.core.dialects.wire import WireDecoder
 from triolet.core.events import Batch, Finished, UsageReported
 from triolet.core.ports import ModelRequest
 from triolet.errors import ContextTooLong, ProviderError, ProviderUnavailable, RemoteProtocolError
-from triolet.net.network import Connect, open_transport
+from triolet.net.network import Connect
 from triolet.net.redact import Redactor
+from triolet.net.transport import BODY, ResponseBody, open_transport
 from triolet.providers.refusals import Refusal, is_too_long, no_stream
 
 DRAIN_SECONDS = 0.1
@@ -46,6 +47,12 @@ TAIL_SECONDS = 2.0
 
 _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 """A connection to it costs nothing, and llama.cpp closes its own after an answer, without saying so: none is kept."""
+
+KEPT = 20
+"""Idle connections to the model's server."""
+
+LONGEST_REST = 0.2
+"""Seconds for which a socket is left alone where nobody could see more: the end of an answer waits for it, too."""
 
 GRAIN = 0.001
 """The part of its length by which a silence is moved at least: to move it costs as much as half an event."""
@@ -117,7 +124,7 @@ class SDKProvider(trio.abc.AsyncResource):
         total = trio.CancelScope(deadline=trio.current_time() + self._settings.total_timeout)
         problem: ProviderError | None = None
         with total, answer.silence:
-            problem = await self._answer(self._parameters(request), answer)
+            problem = await self._answer(self._parameters(request), answer, request.rest)
         if total.cancelled_caught:
             problem = ProviderUnavailable(f"no end after {self._settings.total_timeout:g} s")
         elif answer.silence.cancelled_caught:
@@ -125,10 +132,12 @@ class SDKProvider(trio.abc.AsyncResource):
         if problem is not None and not answer.is_complete:
             raise problem
 
-    async def _answer(self, parameters: Mapping[str, Any], answer: _Answer) -> ProviderError | None:
+    async def _answer(
+        self, parameters: Mapping[str, Any], answer: _Answer, rest: Callable[[], float]
+    ) -> ProviderError | None:
         while True:
             answer.expect(streamed=parameters["stream"])
-            outcome = await self._read(parameters, answer)
+            outcome = await self._read(parameters, answer, rest)
             if not isinstance(outcome, Refusal):
                 return outcome
             conceded = outcome.conceded(parameters)
@@ -136,12 +145,13 @@ class SDKProvider(trio.abc.AsyncResource):
                 return outcome.error(self._shown)
             parameters = conceded
 
-    async def _read(self, parameters: Mapping[str, Any], answer: _Answer) -> Refusal | ProviderError | None:
+    async def _read(
+        self, parameters: Mapping[str, Any], answer: _Answer, rest: Callable[[], float]
+    ) -> Refusal | ProviderError | None:
         """Emit the answer; what went wrong is returned, so that it is raised outside of its causes (rule 5)."""
         try:
             async with self._ask(parameters) as response:
-                async for chunk in _chunks(response.http_response):
-                    answer.receive_data(chunk)
+                await _receive(response.http_response, answer, rest)
                 answer.receive_end()
                 return None if answer.began else no_stream(response.status_code, response.headers)
         except self._dialect.sdk_error as error:
@@ -169,9 +179,18 @@ class SDKProvider(trio.abc.AsyncResource):
         return "".join(filter(str.isprintable, line))[:LONGEST_TEXT].strip()
 
 
-def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """The body; what is not packed need not go through what unpacks it."""
-    return response.aiter_bytes() if "content-encoding" in response.headers else response.aiter_raw()
+async def _receive(response: httpx2.Response, answer: _Answer, rest: Callable[[], float]) -> None:
+    """The body. What is packed goes through what unpacks it; nothing else does."""
+    if "content-encoding" in response.headers:
+        async for chunk in response.aiter_bytes():
+            answer.receive_data(chunk)
+        return
+    body: ResponseBody = response.extensions[BODY]
+    while chunk := await body.receive_some():
+        answer.receive_data(chunk)
+        pause = min(rest(), LONGEST_REST)
+        if pause > 0 and body.drained and not answer.is_complete:
+            await trio.sleep(pause)
 
 
 class _Answer:
@@ -255,15 +274,8 @@ class _Answer:
 
 def open_http(settings: ModelSettings, base_url: str, connect: Connect) -> httpx2.AsyncClient:
     """The SDK's HTTP client, over connections that a cancel leaves whole (`net.network`)."""
-    transport = open_transport(
-        httpx2,
-        httpcore2,
-        connect,
-        tls=base_url.startswith("https:"),
-        max_connections=None,
-        max_keepalive_connections=0 if urlsplit(base_url).hostname in _THIS_MACHINE else 20,
-        keepalive_expiry=60.0,
-    )
+    keep = 0 if urlsplit(base_url).hostname in _THIS_MACHINE else KEPT
+    transport = open_transport(httpx2, connect, keep=keep)
     return httpx2.AsyncClient(transport=transport, trust_env=False, timeout=time_limits(settings))
 
 

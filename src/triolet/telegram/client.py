@@ -2,14 +2,12 @@
 
 Source: https://core.telegram.org/bots/api#making-requests. Rules:
 
-1. The token is put into a URL when a request is made and appears nowhere else: errors of the HTTP library, which
-   hold the URL, are replaced, never chained; ``httpx.AsyncClient``, which logs the URL of every request, is left
-   out; and a server's description that quotes the URL is masked.
+1. The token is put into a request when it is made and appears nowhere else: errors hold no address, and a server's
+   description that quotes one is masked. No client library is asked, for they log the URL of every request.
 2. Every failure is one of three: refused (`TelegramError`), never left (`TelegramUnreachable`), or unknown
    (`TelegramOutcomeUnknown`). A 5xx, and an answer that is no JSON object with ``ok`` and no 4xx either,
    tells nothing about what was done.
-3. Calls take transports from a stack, one connection each, the last used first: httpx's own pool gets slow when
-   many tasks share it, and the warmest connection is the fastest.
+3. Of idle connections the warmest is taken, which is the fastest.
 4. What a user wrote is carried as it came: a half of a surrogate pair, which no UTF-8 can hold, comes in as it is,
    and goes out as a question mark, since a refusal of the whole text would help nobody.
 """
@@ -19,23 +17,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from functools import cached_property
 from typing import Any
+from urllib.parse import quote, urlsplit
 
-import httpcore
-import httpx
+import attrs
 import trio
 
 from triolet.config import Secret
 from triolet.errors import (
     Conflict,
+    RemoteProtocolError,
     TelegramError,
     TelegramOutcomeUnknown,
     TelegramUnreachable,
     TooManyRequests,
     Unauthorized,
 )
-from triolet.net.network import Connect, connect_tcp, open_transport
+from triolet.net.http1 import Connection, Connections, Origin
+from triolet.net.network import Connect, connect_tcp, words_of
 from triolet.net.redact import Redactor
 
 CONNECT_TIMEOUT = 10.0
@@ -56,20 +57,47 @@ KEEP_ALIVE = 60.0
 RETRY_AFTER = 1.0
 """Seconds to wait after a 429 that does not say how long."""
 
-_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "gzip", "User-Agent": "triolet"}
+
+@attrs.frozen
+class _Address:
+    """Where calls go: ``path`` and the method's name at the origin, with these headers."""
+
+    origin: Origin
+    path: str = attrs.field(repr=False)
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+def _address_of(base: str, token: Secret) -> _Address:
+    """Raises ValueError if the base is no address of a web server."""
+    parts = urlsplit(base)
+    ports = {"http": 80, "https": 443}
+    if not parts.hostname or parts.scheme not in ports:
+        raise ValueError("no address that begins with http:// or https://")
+    host = parts.hostname.encode("idna").decode("ascii")
+    port = parts.port or ports[parts.scheme]
+    named = f"[{host}]" if ":" in host else host
+    headers = {
+        "Host": named if port == ports[parts.scheme] else f"{named}:{port}",
+        "User-Agent": "triolet",
+        "Content-Type": "application/json",
+        "Accept-Encoding": "identity",
+    }
+    return _Address(
+        Origin(host, port, parts.scheme == "https"),
+        f"{quote(parts.path.rstrip('/'), safe='/%')}/bot{quote(token.reveal(), safe=':')}/",
+        tuple((name.encode(), value.encode()) for name, value in headers.items()),
+    )
 
 
 class BotApi:
     """Made by `open_bot_api`."""
 
-    def __init__(self, api_base: str, token: Secret, connect: Connect, clients: AsyncExitStack) -> None:
+    def __init__(self, api_base: str, token: Secret, connections: Connections) -> None:
         self._base = api_base.rstrip("/")
         self._token = token
-        self._connect = connect
-        self._clients = clients
         self._redact = Redactor([token.reveal()])
-        self._idle: list[httpx.AsyncBaseTransport] = []
-        self._connections = trio.CapacityLimiter(MAX_CONNECTIONS)
+        self._connections = connections
+        self._places = trio.CapacityLimiter(MAX_CONNECTIONS)
 
     def __repr__(self) -> str:
         return f"<BotApi {self._base}>"
@@ -79,7 +107,7 @@ class BotApi:
         method: str,
         params: dict[str, Any],
         *,
-        timeout: float = CALL_TIMEOUT,  # noqa: ASYNC109  # handed to the HTTP client, which tells its kinds apart
+        timeout: float = CALL_TIMEOUT,  # noqa: ASYNC109  # of the exchange alone; a connection has its own
     ) -> Any:
         """The ``result`` of one call.
 
@@ -88,67 +116,53 @@ class BotApi:
             TelegramUnreachable: no connection; nothing was sent.
             TelegramOutcomeUnknown: it may have been carried out.
         """
-        async with self._connections:
-            client = self._idle.pop() if self._idle else await self._open_client()
-            try:
-                response = await self._post(client, method, params, timeout)
-            finally:
-                self._idle.append(client)
-        return parse_answer(method, response.status_code, response.content, redact=self._redact)
-
-    async def _open_client(self) -> httpx.AsyncBaseTransport:
-        transport: httpx.AsyncBaseTransport = open_transport(
-            httpx,
-            httpcore,
-            self._connect,
-            tls=self._base.startswith("https:"),
-            max_connections=1,
-            keepalive_expiry=KEEP_ALIVE,
-        )
-        return await self._clients.enter_async_context(transport)
-
-    async def _post(
-        self, client: httpx.AsyncBaseTransport, method: str, params: dict[str, Any], seconds: float
-    ) -> httpx.Response:
         body = _encode(params)
-        try:
-            # The library's time-outs are for each read: over all, a server that dribbles has no longer either.
-            with trio.fail_after(CONNECT_TIMEOUT + seconds):
-                return await _exchange(client, self._request(method, body, seconds))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-            problem: Exception = TelegramUnreachable(f"cannot connect to {self._base} ({self._told(error)})")
-        except (httpx.HTTPError, trio.TooSlowError) as error:
-            problem = TelegramOutcomeUnknown(f"{method}: no answer ({self._told(error)})")
-        raise problem from None
+        async with self._places:
+            connection = await self._obtain()
+            try:
+                status, answer = await self._exchange(connection, method, body, timeout)
+            finally:
+                await self._connections.give_back(connection)
+        return parse_answer(method, status, answer, redact=self._redact)
 
-    def _request(self, method: str, body: bytes, seconds: float) -> httpx.Request:
-        url = f"{self._base}/bot{self._token.reveal()}/{method}"
-        timeout = httpx.Timeout(seconds, connect=CONNECT_TIMEOUT).as_dict()
-        return httpx.Request("POST", url, content=body, headers=_HEADERS, extensions={"timeout": timeout})
+    @cached_property
+    def _address(self) -> _Address:
+        return _address_of(self._base, self._token)
+
+    async def _obtain(self) -> Connection:
+        try:
+            with trio.fail_after(CONNECT_TIMEOUT):
+                return await self._connections.obtain(self._address.origin)
+        except (OSError, ValueError, trio.BrokenResourceError, trio.TooSlowError) as error:
+            problem = TelegramUnreachable(f"cannot connect to {self._base} ({self._told(error)})")
+        raise problem
+
+    async def _exchange(self, connection: Connection, method: str, body: bytes, seconds: float) -> tuple[int, bytes]:
+        headers = (*self._address.headers, (b"Content-Length", b"%d" % len(body)))
+        try:
+            with trio.fail_after(seconds):
+                await connection.send("POST", self._address.path + method, headers, body)
+                status = (await connection.receive_head()).status
+                return status, await connection.receive_rest()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, RemoteProtocolError) as error:
+            problem = TelegramOutcomeUnknown(f"{method}: no answer ({self._told(error)})")
+        raise problem
 
     def _told(self, error: Exception) -> str:
-        return ": ".join(filter(None, [type(error).__name__, self._redact(str(error))]))
+        if isinstance(error, trio.TooSlowError):
+            return "it takes too long"
+        return self._redact(words_of(error))
 
 
 def _encode(params: dict[str, Any]) -> bytes:
     return json.dumps(params, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 
-async def _exchange(client: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
-    """The whole answer, body included."""
-    response = await client.handle_async_request(request)
-    try:
-        await response.aread()
-    finally:
-        await response.aclose()
-    return response
-
-
 @asynccontextmanager
 async def open_bot_api(api_base: str, token: Secret, *, connect: Connect = connect_tcp) -> AsyncIterator[BotApi]:
     """The client of one bot; leaving it closes its connections."""
-    async with AsyncExitStack() as clients:
-        yield BotApi(api_base, token, connect, clients)
+    async with aclosing(Connections(connect, keep=MAX_CONNECTIONS, keep_seconds=KEEP_ALIVE)) as connections:
+        yield BotApi(api_base, token, connections)
 
 
 def _unchanged(text: str) -> str:

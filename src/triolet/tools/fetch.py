@@ -19,12 +19,12 @@ from contextlib import aclosing, suppress
 from typing import Any, TypeAlias
 
 import attrs
-import httpcore
 import httpx
 import trio
 
 from triolet.errors import ToolError
-from triolet.net.network import Connect, connect_tcp, open_transport
+from triolet.net.network import Connect, connect_tcp
+from triolet.net.transport import open_transport
 from triolet.tools.addresses import is_public
 from triolet.tools.readable import ReadablePage
 
@@ -77,11 +77,11 @@ async def fetch_page(
     *,
     connect: Connect = connect_tcp,
     resolve: Resolve = trio.socket.getaddrinfo,
-    tls: bool | ssl.SSLContext = True,
+    tls: ssl.SSLContext | None = None,
 ) -> str:
     """The title, the address and the text of a page.
 
-    ``connect`` gets numeric addresses alone. ``tls`` is as in `net.network.open_transport`.
+    ``connect`` gets numeric addresses alone. ``tls`` is as in `net.transport.open_transport`.
 
     Raises:
         ToolError: it may not be asked for, or did not come.
@@ -92,11 +92,11 @@ async def fetch_page(
     raise ToolError(f"the page did not come within {SECONDS:g} s")
 
 
-async def _follow(url: str, connect: Connect, resolve: Resolve, tls: bool | ssl.SSLContext) -> _Answer:
+async def _follow(url: str, connect: Connect, resolve: Resolve, tls: ssl.SSLContext | None) -> _Answer:
     target = _parsed(url)
     for _ in range(MOST_REDIRECTS + 1):
         addresses = await _resolved(target, resolve)
-        answer = await _ask(target, _pinned(addresses, connect), tls if target.scheme == "https" else False)
+        answer = await _ask(target, _pinned(addresses, connect), tls)
         if not answer.location:
             return answer
         target = _parsed(answer.location, target)
@@ -150,11 +150,11 @@ def _pinned(addresses: Sequence[str], connect: Connect) -> Connect:
     return connect_pinned
 
 
-async def _ask(url: httpx.URL, connect: Connect, tls: bool | ssl.SSLContext) -> _Answer:
+async def _ask(url: httpx.URL, connect: Connect, tls: ssl.SSLContext | None) -> _Answer:
     request = httpx.Request("GET", url, headers=_HEADERS)
     try:
         async with (
-            aclosing(open_transport(httpx, httpcore, connect, tls=tls)) as transport,
+            aclosing(open_transport(httpx, connect, tls=tls)) as transport,
             aclosing(await transport.handle_async_request(request)) as response,
         ):
             return await _read(url, response)

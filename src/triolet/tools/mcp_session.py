@@ -23,7 +23,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
-import httpcore2
 import httpx2
 import mcp
 import mcp_types
@@ -36,8 +35,9 @@ from mcp.shared.message import SessionMessage
 from triolet import __version__
 from triolet.core.dialects.wire import sendable
 from triolet.errors import RemoteProtocolError, ToolError
-from triolet.net.network import Connect, open_transport
+from triolet.net.network import Connect
 from triolet.net.redact import Redactor
+from triolet.net.transport import open_transport
 from triolet.tools.mcp_catalog import Listed, ServerSettings
 from triolet.tools.mcp_process import LONGEST_MESSAGE, LONGEST_QUEUE, open_process
 
@@ -169,7 +169,7 @@ def _open_wire(
 
 @asynccontextmanager
 async def _open_http(nursery: trio.Nursery, server: ServerSettings, connect: Connect) -> AsyncIterator[tuple[Any, Any]]:
-    pool = open_transport(httpx2, httpcore2, connect, tls=server.url.startswith("https:"), max_connections=32)
+    pool = open_transport(httpx2, connect)
     http = httpx2.AsyncClient(
         transport=_BoundedTransport(pool),
         headers={"Authorization": f"Bearer {server.token.reveal()}"} if server.token else {},

@@ -6,6 +6,8 @@ ends with the cursor, and has a button that stops it; the commit takes both away
 
 from __future__ import annotations
 
+import math
+
 import trio
 
 from triolet.core.budget import Cost, Priority
@@ -59,6 +61,7 @@ def _call(answer: GrowingAnswer, content: Content, cursor: str, button: str) -> 
 
 async def run_typing_window(outbox: Outbox, answer: GrowingAnswer, typing: TypingPace, latest: Latest) -> None:
     """Only the typing sign, until nobody can see it: the answer is shown when it is whole, or a person is asked."""
+    latest.awaited_at = math.inf
     frame = latest.take_frame()
     while trio.current_time() < typing.due or await _type(outbox, answer, typing):
         await latest.wait_newer(frame, typing.due)

@@ -56,6 +56,7 @@ class Frames:
             if self._least and frame.is_blank and not (frame.status or frame.note):
                 self._pace.unchanged(frame.revision)
             command = self._pace.poll(trio.current_time(), frame.revision)
+            self._latest.awaited_at = self._pace.next_at
             if isinstance(command, Due):
                 return command
             await self._wait(frame, min(command.until, until), newer=command.newer)
@@ -88,6 +89,7 @@ class Frames:
     async def show(self, call: Call, content: Content) -> Outcome:
         """Make the call that shows the content."""
         self._pace.begun(trio.current_time())
+        self._latest.awaited_at = self._pace.next_at
         outcome = await self._outbox.show(call)
         delivered = isinstance(outcome, Delivered)
         if delivered:

@@ -6,6 +6,8 @@ transport takes the newest frame at the moment it can show one, and sleeps for a
 
 from __future__ import annotations
 
+import math
+
 import trio
 
 from triolet.core.coalescer import Coalescer, Frame
@@ -17,6 +19,12 @@ class Latest:
         self._newer = trio.Event()
         self.losses = 0
         """How often the screen has lost what it showed."""
+        self.awaited_at = -math.inf
+        """When more can be shown, at the earliest."""
+
+    def rest(self) -> float:
+        """For how many seconds from now nobody can see more."""
+        return self.awaited_at - trio.current_time()
 
     def take_frame(self) -> Frame:
         return self._coalescer.take_frame()

@@ -1,0 +1,193 @@
+"""An HTTP/1.1 client over Trio streams: connections that are used again, and that a cancel leaves whole.
+
+h11 writes and reads the heads, and holds them to the standard; bodies are read in `bodies`. Rules:
+
+1. A connection has one owner: `Connections.obtain` gives it, and whoever has it calls `Connections.give_back` when it
+   may be used again, or closes it. A cancel, or an error, in the middle of an exchange closes it at once: that is how
+   a model's server learns that nobody listens.
+2. What is idle is used again, the warmest first, unless the server has closed it meanwhile, or said that it will.
+3. A request is one piece of bytes, head and body. HTTP/1.1 only: in HTTP/2 a stopped stream would have to be reset.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+import h11
+import trio
+
+from triolet.errors import RemoteProtocolError
+from triolet.net.bodies import Body, Sized, UntilClosed, body_of
+from triolet.net.network import Connect, is_readable, open_stream, tls_context
+
+READ_SIZE: Final = 1 << 16
+"""Bytes that are read at once, at most."""
+
+
+@attrs.frozen
+class Head:
+    """The beginning of a response; names of headers are lower case."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    reason: bytes = b""
+    version: bytes = b"HTTP/1.1"
+
+
+@attrs.frozen
+class Origin:
+    """Whom a connection is to."""
+
+    host: str
+    port: int
+    secure: bool
+
+
+class Connection:
+    """One exchange at a time: `send`, `receive_head`, then `receive_some` until it gives nothing more.
+
+    The methods raise what the stream raises: `trio.BrokenResourceError`, `trio.ClosedResourceError`; and
+    `RemoteProtocolError` for what is no HTTP.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, origin: Origin) -> None:
+        self.origin = origin
+        self.idle_since = 0.0
+        self.drained = False
+        """Whether the last read took all that was there."""
+        self.stream = stream
+        self._protocol = h11.Connection(h11.CLIENT)
+        self._body: Body = Sized(0)
+        self._early = b""
+        self._method = ""
+        self._stays_open = True
+
+    async def send(self, method: str, target: str | bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a request; ``headers`` name the host, and the length of the body if there is one.
+
+        Raises:
+            h11.LocalProtocolError: a header has characters that none may have.
+        """
+        self._protocol, self._method, self._body = h11.Connection(h11.CLIENT), method, UntilClosed()
+        events: list[h11.Event] = [h11.Request(method=method, target=target, headers=list(headers))]
+        events += [h11.Data(data=body)] if body else []
+        data = b"".join(self._protocol.send(event) or b"" for event in [*events, h11.EndOfMessage()])
+        await self.stream.send_all(data)
+
+    async def receive_head(self) -> Head:
+        try:
+            while not isinstance(event := self._protocol.next_event(), h11.Response):
+                if isinstance(event, h11.ConnectionClosed):
+                    raise RemoteProtocolError("the server closed the connection without an answer")
+                if event is h11.NEED_DATA:
+                    self._protocol.receive_data(await self._receive())
+        except h11.RemoteProtocolError as error:
+            raise RemoteProtocolError(f"the server speaks no HTTP: {error}") from None
+        headers = [*event.headers]
+        self._body = body_of(self._method, event.status_code, headers)
+        self._stays_open = event.http_version >= b"1.1" and not _says_close(headers)
+        self._early = b"" if self._body.done else self._protocol.trailing_data[0]
+        return Head(event.status_code, headers, event.reason, b"HTTP/" + event.http_version)
+
+    async def receive_some(self) -> bytes:
+        """More of the body; empty at its end."""
+        while not self._body.done:
+            data, self._early = self._early, b""
+            if not data and not (data := await self._receive()):
+                self._stays_open = False
+                self._body.receive_end()
+                return b""
+            if piece := self._body.receive_data(data):
+                return piece
+        return b""
+
+    async def receive_rest(self) -> bytes:
+        """All that is left of the body."""
+        pieces = []
+        while piece := await self.receive_some():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def _receive(self) -> bytes:
+        data = bytes(await self.stream.receive_some(READ_SIZE))
+        self.drained = len(data) < READ_SIZE
+        return data
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the response is all there."""
+        return self._body.done
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether another request may follow."""
+        return self._body.done and self._stays_open and not self._body.rest
+
+    async def aclose(self) -> None:
+        """Close it at once, without a goodbye."""
+        await trio.aclose_forcefully(self.stream)
+
+
+def _says_close(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"connection" and b"close" in value.lower() for name, value in headers)
+
+
+class Connections:
+    """Connections to any number of servers, of which so many are kept when they are idle, for so many seconds.
+
+    ``tls`` is a context of the caller's own. `aclose` closes what is idle.
+    """
+
+    def __init__(
+        self, connect: Connect, *, tls: ssl.SSLContext | None = None, keep: int = 64, keep_seconds: float = 60.0
+    ) -> None:
+        self._connect = connect
+        self._tls = tls
+        self._keep = keep
+        self._keep_seconds = keep_seconds
+        self.idle: list[Connection] = []
+        """The newest last."""
+
+    async def obtain(self, origin: Origin) -> Connection:
+        """A connection to whoever that is.
+
+        Raises:
+            OSError, trio.BrokenResourceError: there is none to be had.
+        """
+        await self._close_old()
+        while (connection := self._take(origin)) is not None:
+            if not is_readable(connection.stream):
+                return connection
+            await connection.aclose()
+        return await self._open(origin)
+
+    async def _open(self, origin: Origin) -> Connection:
+        tls = (self._tls or tls_context()) if origin.secure else None
+        return Connection(await open_stream(self._connect, origin.host, origin.port, tls), origin)
+
+    def _take(self, origin: Origin) -> Connection | None:
+        for place in reversed(range(len(self.idle))):
+            if self.idle[place].origin == origin:
+                return self.idle.pop(place)
+        return None
+
+    async def give_back(self, connection: Connection) -> None:
+        """Nobody wants more of its response, which may be all there or not."""
+        if connection.is_reusable and self._keep:
+            connection.idle_since = trio.current_time()
+            self.idle.append(connection)
+            await self._close_old()
+        else:
+            await connection.aclose()
+
+    async def _close_old(self) -> None:
+        oldest = trio.current_time() - self._keep_seconds
+        while self.idle and (len(self.idle) > self._keep or self.idle[0].idle_since < oldest):
+            await self.idle.pop(0).aclose()
+
+    async def aclose(self) -> None:
+        while self.idle:
+            await self.idle.pop().aclose()
