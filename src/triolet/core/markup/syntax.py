@@ -87,8 +87,9 @@ class Event(NamedTuple):
     title: str = ""
 
 
-def parse(source: str) -> list[Event]:
-    """The events of a clean source, in order."""
+def parse(source: str, first: int = 0) -> list[Event]:
+    """The events of a clean source, in order; of what is at the place ``first``, or behind it."""
+    source = source[first:] if first else source
     veiled = veil(source)
     spots = None if veiled.isascii() else _character_starts(veiled)
     reveal = _as_is if veiled == source else unveil
@@ -97,6 +98,7 @@ def parse(source: str) -> list[Event]:
         start, end = spot["start"], spot["end"]
         if spots is not None:
             start, end = bisect_left(spots, start), bisect_left(spots, end)
+        start, end = start + first, end + first
         if isinstance(raw, str):
             events.append(Event("rule" if raw == "Rule" else "break", "", "", start, end))
             continue

@@ -44,7 +44,11 @@ def mend(source: str) -> str:
 def mended(source: str) -> Mended:
     """As `mend`, with how much of the source it shows."""
     text = clean(source[: glyph_end(source)])
-    events = parse(text)
+    return mended_text(text, parse(text))
+
+
+def mended_text(text: str, events: list[Event]) -> Mended:
+    """As `mended`, of a clean text that ends with a whole glyph, and its events."""
     fence = _open_fence(text, events)
     end = _line_end(text, events) if fence is None else _fence_end(text, fence)
     if fence is not None and end > fence.start:
