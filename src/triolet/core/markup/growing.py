@@ -55,7 +55,8 @@ class Growing:
         events = parse(rest)
         shown = mended_text(rest, events)
         whole = kept.text + shown.source
-        content = kept.writer.resumed(whole).write(parse(whole, start)).message()
+        moved = _moved(events, start) if shown.source == rest else parse(whole, start)
+        content = kept.writer.resumed(whole).write(moved).message()
         self._keep(rest, events)
         return Mended(whole, start + shown.upto), content
 
@@ -66,10 +67,14 @@ class Growing:
             return
         kept, start = self._kept, len(self._kept.text)
         text = kept.text + rest[:end]
-        moved = [event._replace(start=event.start + start, end=event.end + start) for event in events[:count]]
         writer = kept.writer.resumed(text)
-        writer.write(moved)
+        writer.write(_moved(events[:count], start))
         self._kept = _Kept(text, writer)
+
+
+def _moved(events: list[Event], by: int) -> list[Event]:
+    """The events of what stands so much further on."""
+    return [Event(e.kind, e.name, e.value, e.start + by, e.end + by, e.title) for e in events] if by else events
 
 
 def _decided(text: str, events: list[Event]) -> tuple[int, int]:

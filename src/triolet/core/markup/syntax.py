@@ -43,6 +43,8 @@ _VEILED: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_VEILABLE: Final = re.compile(r"[<~\]]|://")
+"""Without any of these there is nothing to veil; to look for them takes a tenth of the time."""
 
 
 def clean(source: str) -> str:
@@ -52,6 +54,8 @@ def clean(source: str) -> str:
 
 def veil(source: str) -> str:
     """The clean text with a control character for each character that the parser must not see."""
+    if not _VEILABLE.search(source):
+        return source
     return _VEILED.sub(_veiled, source)
 
 

@@ -151,6 +151,8 @@ def _closed(text: str, whole: int) -> tuple[str, str]:
     """What can be shown of the last block, which is ``whole`` characters long, and what closes it."""
     while (held := _HELD_END.search(text)) is not None:
         text = text[: held.start()]
+    if not _MARKS.search(text):
+        return text, ""
     openers: list[tuple[int, str]] = []
     for place, mark in _literal_marks(text, parse(text)):
         rest = text[place + len(mark) :]
