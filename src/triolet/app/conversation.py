@@ -23,7 +23,6 @@ from triolet.app.approvals import Approvals
 from triolet.app.book import Book, Checkpoints, RestartRules, messages_of
 from triolet.app.model import Emit, Price
 from triolet.app.offers import Offers
-from triolet.app.preferences import load_preference
 from triolet.app.turn import Turn, run_turn
 from triolet.core.buttons import Button, Buttons
 from triolet.core.calls import Keyboard, Place
@@ -100,6 +99,8 @@ class Conversation:
         self._began: float | None = None
         """When it was its turn."""
         self._preferences: dict[Preference, str] = {}
+        self._said: list[Message] | None = None
+        """What was said before, if that has been read just now."""
         self._shown_at: Place | None = None
         self._approvals = Approvals(services.buttons, services.approval_seconds)
 
@@ -214,9 +215,7 @@ class Conversation:
 
     async def run(self) -> None:
         """Work until nothing waits."""
-        for preference in PREFERENCES:
-            kept = await load_preference(self._services.store, self._key, preference)
-            self._preferences.setdefault(preference, kept)  # one that was switched meanwhile is newer
+        await self._recall()
         while self._mailbox:
             task = self._mailbox.take(together=self._wanted("busy") == "interrupt")
             if isinstance(task, Clear):
@@ -224,6 +223,16 @@ class Conversation:
             else:
                 await self._answer(task)
             self._relieved()
+
+    async def _recall(self) -> None:
+        try:
+            recalled = await self._services.store.recall(self._key)
+        except StoreError as error:
+            log.error("conversation.not_recalled", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
+            return
+        self._said = recalled.messages
+        kept: dict[Preference, str] = {name: recalled.switched.get(name, "") for name in PREFERENCES}
+        self._preferences = kept | self._preferences  # what was switched meanwhile is newer
 
     async def _answer(self, questions: tuple[Question, ...]) -> None:
         """Answer them as one: each was said, and the answer is a reply to the last."""
@@ -272,6 +281,9 @@ class Conversation:
             self._book.note_sealed()
 
     async def _load(self) -> list[Message]:
+        said, self._said = self._said, None
+        if said is not None:
+            return said
         try:
             return await self._services.store.load(self._key)
         except StoreError as error:
@@ -314,7 +326,7 @@ class Conversation:
         return render_footer(tally.spent(self._services.price)) if self._services.footer else ""
 
     async def _clear(self, task: Clear) -> None:
-        store = self._services.store
+        store, self._said = self._services.store, None
         try:
             await store.clear(self._key)
         except StoreError:
