@@ -17,6 +17,7 @@ class Latest:
     def __init__(self, coalescer: Coalescer) -> None:
         self._coalescer = coalescer
         self._newer = trio.Event()
+        self._begun = trio.Event()
         self.losses = 0
         """How often the screen has lost what it showed."""
         self.awaited_at = -math.inf
@@ -31,6 +32,7 @@ class Latest:
 
     def announce(self) -> None:
         """There may be newer text: wakes whoever waits for it."""
+        self._begun.set()
         if self._newer.statistics().tasks_waiting:
             self._newer.set()
             self._newer = trio.Event()
@@ -39,6 +41,10 @@ class Latest:
         """The screen shows nothing of the answer any more: it is to be shown again, newer or not."""
         self.losses += 1
         self.announce()
+
+    async def wait_begun(self) -> None:
+        """Returns when anything was announced: the model has been asked, at least."""
+        await self._begun.wait()
 
     async def wait_newer(self, than: Frame, until: float) -> None:
         """Returns at ``until``, when there is newer text than that frame's, or when the screen has lost it."""
