@@ -21,6 +21,7 @@ import trio
 from triolet.app.agent import Agent
 from triolet.app.approvals import Approvals
 from triolet.app.book import Book, Checkpoints, RestartRules, messages_of
+from triolet.app.messages import dropped_line
 from triolet.app.model import Emit, Price
 from triolet.app.offers import Offers
 from triolet.app.turn import Turn, run_turn
@@ -30,6 +31,7 @@ from triolet.core.coalescer import Coalescer
 from triolet.core.commands import PREFERENCES, UNSWITCHED, Preference, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
 from triolet.core.ending import EDITED, GOES_ON
+from triolet.core.load import Load
 from triolet.core.mailbox import Clear, Mailbox, Question, Task
 from triolet.core.ports import Store
 from triolet.core.status import Status
@@ -62,6 +64,7 @@ class Services:
     price: Price = lambda model, usage: None
     restart: RestartRules = attrs.Factory(lambda: RestartRules(time.time))
     sill: Sill = attrs.Factory(lambda: Sill({}))
+    load: Load = attrs.Factory(Load)
     owner: int | None = None
     buttons: Buttons = attrs.Factory(lambda: Buttons(partial(secrets.token_urlsafe, 12)))
     checkpoints: Checkpoints = attrs.field()
@@ -253,6 +256,7 @@ class Conversation:
             remark=self._remark,
             footer=self._footer,
             watch=self._services.sill.watch(self._key),
+            load=self._services.load,
         )
         book = self._book = Book(number, self._key, questions, turn, store, self._services.restart)
 
@@ -340,10 +344,3 @@ class Conversation:
 
 
 CONTINUE_BUTTON = "▶ Continue"
-
-
-def dropped_line(count: int) -> str:
-    """What was dropped, for people; empty for nothing."""
-    if not count:
-        return ""
-    return f"{count} waiting message{'s' if count > 1 else ''} dropped"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
@@ -54,6 +55,7 @@ async def run_service(
             observers=observers,
             shutdown=shutdown,
             hurry=hurry,
+            cpu_clock=time.thread_time,
         )
         signals = await nursery.start(_obey_signals, shutdown, hurry, everything)
         await nursery.start(_serve, serve, everything)

@@ -27,6 +27,7 @@ from triolet.core.coalescer import Coalescer, Frame
 from triolet.core.conversation import Ending
 from triolet.core.ending import mark_of
 from triolet.core.events import TurnBatch
+from triolet.core.load import Load
 from triolet.core.ports import Posted
 from triolet.core.transcript import Transcript
 from triolet.core.usage import Tally
@@ -70,7 +71,8 @@ class Turn:
     remark: Callable[[Ending], str] = lambda ending: ""
     """What there is to be said of such an ending, if nobody has said more."""
     watch: TurnWatch | None = None
-    latest: Latest = attrs.Factory(lambda turn: Latest(turn.coalescer), takes_self=True)
+    load: Load = attrs.Factory(Load)
+    latest: Latest = attrs.Factory(lambda turn: Latest(turn.coalescer, turn.load), takes_self=True)
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
     ending: Ending | None = None
     detail: str = ""

@@ -51,9 +51,6 @@ _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 KEPT = 20
 """Idle connections to the model's server."""
 
-LONGEST_REST = 0.2
-"""Seconds for which a socket is left alone where nobody could see more: the end of an answer waits for it, too."""
-
 GRAIN = 0.001
 """The part of its length by which a silence is moved at least: to move it costs as much as half an event."""
 
@@ -188,8 +185,7 @@ async def _receive(response: httpx2.Response, answer: _Answer, rest: Callable[[]
     body: ResponseBody = response.extensions[BODY]
     while chunk := await body.receive_some():
         answer.receive_data(chunk)
-        pause = min(rest(), LONGEST_REST)
-        if pause > 0 and body.drained and not answer.is_complete:
+        if body.drained and not answer.is_complete and (pause := rest()) > 0:
             await trio.sleep(pause)
 
 

@@ -11,10 +11,15 @@ import math
 import trio
 
 from triolet.core.coalescer import Coalescer, Frame
+from triolet.core.load import Load
+
+LONGEST_REST = 0.2
+"""Seconds that a model's socket is left alone at most, in calm: the end of an answer is as late to be heard."""
 
 
 class Latest:
-    def __init__(self, coalescer: Coalescer) -> None:
+    def __init__(self, coalescer: Coalescer, load: Load | None = None) -> None:
+        self.load = load or Load()
         self._coalescer = coalescer
         self._newer = trio.Event()
         self._begun = trio.Event()
@@ -24,8 +29,8 @@ class Latest:
         """When more can be shown, at the earliest."""
 
     def rest(self) -> float:
-        """For how many seconds from now nobody can see more."""
-        return self.awaited_at - trio.current_time()
+        """For how many seconds from now there is no use in more text."""
+        return min(self.awaited_at - trio.current_time(), LONGEST_REST * self.load.stretch)
 
     def take_frame(self) -> Frame:
         return self._coalescer.take_frame()
