@@ -26,6 +26,9 @@ WARM_UP: Final = 2
 SETTLING: Final = 2.5
 """Seconds of rest after them: what has been put off until after the start is done then."""
 
+BLOCK: Final = 6
+"""Turns that a program has in a row. Most programs close a connection that nobody has used for five seconds."""
+
 STARTS: Final = 5
 BUSY: Final = 100
 BUSY_EVERY: Final = 0.1
@@ -180,21 +183,27 @@ class Meeting:
 
 
 def measure_warm(meeting: Meeting, cases: Sequence[Case], turns: int) -> list[Row]:
-    """All cases at once: the next turn is that of any program in any of them."""
+    """All cases at once: the next block is that of any program in any of them; its first lap is not counted."""
     town = meeting.town
     entries = [(case, racer) for case in cases for racer in meeting.of(case)]
     warm_up(town, {racer.log: (racer, case) for case, racer in entries}.values())
     laps: dict[tuple[str, str], list[Lap]] = {(case.name, racer.name): [] for case, racer in entries}
-    schedule = [(case, racer) for case, racer in entries for _ in range(share_of(turns, case.share))]
+    schedule = [(case, racer, size) for case, racer in entries for size in blocks(share_of(turns, case.share))]
     random.shuffle(schedule)
     with undisturbed():
-        for case, racer in schedule:
-            laps[case.name, racer.name].append(run_lap(town, racer, case))
+        for case, racer, size in schedule:
+            run_lap(town, racer, case)
+            laps[case.name, racer.name].extend(run_lap(town, racer, case) for _ in range(size))
     return [Row(case, program, each) for (case, program), each in laps.items()]
 
 
 def share_of(turns: int, share: float) -> int:
     return max(1, round(turns * share))
+
+
+def blocks(turns: int) -> list[int]:
+    """How many turns are in each block."""
+    return [min(BLOCK, turns - done) for done in range(0, turns, BLOCK)]
 
 
 def measure_busy(meeting: Meeting, case: Case, turns: int) -> list[Row]:

@@ -9,9 +9,9 @@ word comes a while later; the program shows it. Two parts of that are the progra
 One process, this one, is both servers and keeps the time, so that no other clock is asked (`lean_http`); it answers in
 some ten microseconds, which are the same for all. Beside Triolet run, turn and turn about, in the same minute: the
 least program on the same libraries, twice: without and with the commit that keeps a question from getting lost
-(`racers/floor.py`); a program on bare sockets; and bots on other libraries (`racing.PEERS`). Whose turn is next, in
-which case, is drawn. Each question is asked in a chat of its own, a random while after the last call about the one
-before. The cases:
+(`racers/floor.py`); a program on bare sockets; and bots on other libraries (`racing.PEERS`). They take turns in
+small blocks, whose order is drawn, and of which the first turn does not count. Each question is asked in a chat of its
+own, a random while after the last call about the one before. The cases:
 
     drafts            Chat Completions, drafts, warm, plain, idle; the model's first word comes 60 ms after the request
     no wait           the same, with the first word sent together with the head of the answer: "Thinking…" is in the way

@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks" / "racers"))
 import given
 from lean_http import Connection, Loop, Request, take_request
 from lean_telegram import LeanTelegram, parameters, shows_text
-from meeting import Lap, Row, nearest_rank
+from meeting import BLOCK, Lap, Row, blocks, nearest_rank
 from talker import MOST_WORDS, PATHS, WORD, Talker, question, speech
 from ttft import Found, figures
 
@@ -178,6 +178,12 @@ def test_racers_look_for_the_word_that_is_said() -> None:
 def test_the_nearest_rank_is_a_value_that_was_measured() -> None:
     assert nearest_rank([3.0, 1.0, 2.0], 0.99) == 3.0
     assert nearest_rank(map(float, range(1, 201)), 0.99) == 198.0
+
+
+@pytest.mark.parametrize("turns", [1, BLOCK, BLOCK + 1, 3 * BLOCK])
+def test_blocks_hold_every_turn(turns: int) -> None:
+    assert sum(blocks(turns)) == turns
+    assert all(0 < size <= BLOCK for size in blocks(turns))
 
 
 def test_the_goal_is_told_against_the_plain_floor_of_the_same_case() -> None:
