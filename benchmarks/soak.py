@@ -83,6 +83,9 @@ MOST_MESSAGES: Final = 4
 MOST_BYTES: Final = 1500.0
 """What a question and its answer may add to the file: the words are in it."""
 
+BEGUN: Final = 64 * 1024
+"""Bytes of pages that have room: some for each of twelve tables and indices, whatever the number of questions."""
+
 MOST_LOG: Final = 4.5
 """Megabytes: SQLite begins the log anew at a thousand pages of 4,120 bytes."""
 
@@ -399,8 +402,9 @@ def most_rows(found: Found) -> float:
 
 
 def bytes_each(found: Found) -> float:
-    """How much longer the file is for each question that was asked."""
-    return (found.looks[-1].database - found.looks[0].database) / max(1, found.questions)
+    """How much longer the file is for each question that was asked, beyond the pages that every table begins with."""
+    longer = found.looks[-1].database - found.looks[0].database - BEGUN
+    return max(0, longer) / max(1, found.questions)
 
 
 def draw(plays: Mapping[str, Found], axes: Axes) -> None:

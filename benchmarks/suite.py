@@ -1,8 +1,9 @@
 """All benchmarks, one after the other, each as a process of its own; what they found goes into README.
 
 The text of README between its two marks, `BEGIN` and `END`, is written anew: the machine, the date, and the headline
-figures. Two plots go beside the benchmarks, for README to show. What fails is told in a line, the others go on, and
-the suite fails in the end. Nothing else should run meanwhile.
+figures; two plots go beside the benchmarks, for README to show. With --only nothing is written unless --readme is there
+as well: the others' figures would go. What fails is told in a line, the others go on, and the suite fails in the end.
+Nothing else should run meanwhile.
 
     python benchmarks/suite.py [--only NAME ...] [--readme README.md] [--out FOLDER]
 """
@@ -10,7 +11,7 @@ the suite fails in the end. Nothing else should run meanwhile.
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import json
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from typing import Any, Final
 
 import attrs
 import report
-from report import Figure
+from report import HEAD, Figure
 
 HERE: Final = Path(__file__).parent
 NAMES: Final = ("ttft", "throughput", "freshness", "cancellation", "startup", "restart", "decoding", "soak")
@@ -35,7 +36,6 @@ MOST_SECONDS: Final = 600.0
 
 BEGIN: Final = "<!-- bench:begin -->"
 END: Final = "<!-- bench:end -->"
-HEAD: Final = ("figure", "value", "floor", "ratio", "goal", "")
 
 
 @attrs.frozen
@@ -78,11 +78,13 @@ def read_figures(file: Path) -> tuple[Figure, ...]:
     return tuple(Figure(**{name: value for name, value in each.items() if name in names}) for each in told)
 
 
-def section(figures: Iterable[Figure], machine: str, day: datetime.date) -> str:
-    """What README says: where and when, and a table of the headline figures."""
-    rows = [each.cells() for each in figures if each.headline]
+def section(outcomes: Sequence[Outcome], machine: str, day: dt.date) -> str:
+    """What README says: where and when, a table of the headline figures, and what has none."""
+    rows = [figure.cells() for each in outcomes for figure in each.figures if figure.headline]
     lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ("---",) * len(HEAD), *rows)]
-    return "\n".join([f"{machine}; {day:%Y-%m-%d}.", "", *lines])
+    failed = [each.name for each in outcomes if each.problem]
+    missing = ["", f"Not measured: {', '.join(failed)}."] if failed else []
+    return "\n".join([f"{machine}; {day:%Y-%m-%d}.", "", *lines, *missing])
 
 
 def rewritten(text: str, between: str) -> str:
@@ -103,9 +105,8 @@ def publish(outcomes: Sequence[Outcome], readme: Path, out: Path) -> None:
     Raises:
         ValueError: README has no place for it.
     """
-    figures = [figure for each in outcomes for figure in each.figures]
-    today = datetime.datetime.now(datetime.UTC).date()
-    text = rewritten(readme.read_text(encoding="utf-8"), section(figures, report.machine(), today))
+    today = dt.datetime.now(dt.UTC).date()
+    text = rewritten(readme.read_text(encoding="utf-8"), section(outcomes, report.machine(), today))
     readme.write_text(text, encoding="utf-8")
     plots = HERE / "plots"
     plots.mkdir(exist_ok=True)
@@ -125,21 +126,22 @@ def run_all(names: Iterable[str], out: Path) -> list[Outcome]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--readme", type=Path, help="the file to write the headline figures into")
+    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--readme", type=Path, help="where to write the headline figures; default: the project's")
     parser.add_argument("--out", type=Path, help="the folder where figures and plots are to stay")
     given = parser.parse_args(arguments)
+    readme = given.readme or (None if given.only else HERE.parent / "README.md")
     with tempfile.TemporaryDirectory() as folder:
         out = given.out or Path(folder)
         out.mkdir(parents=True, exist_ok=True)
-        outcomes = run_all(given.only, out)
+        outcomes = run_all(given.only or NAMES, out)
         print(f"\n{sum(each.seconds for each in outcomes):.0f} s in all:")
         print("\n".join(each.line() for each in outcomes))
-        if given.readme:
+        if readme:
             try:
-                publish(outcomes, given.readme, out)
+                publish(outcomes, readme, out)
             except (OSError, ValueError) as error:
-                print(f"{given.readme}: not written: {error}")
+                print(f"{readme}: not written: {error}")
                 return 1
     return 1 if any(each.problem for each in outcomes) else 0
 
