@@ -101,6 +101,15 @@ async def new_group(street: Street) -> None:
     await trio.sleep(1.0)
 
 
+async def foreign_group(street: Street) -> None:
+    """Strangers add the bot to a group of theirs, and talk; nobody is answered."""
+    street.groups += 1
+    group, person = GROUPS[street.groups], STRANGERS[0]
+    street.server.telegram.add_group(group, "Strangers", [person], supergroup=True)
+    street.server.say(group, "Who are you?", user_id=person)
+    await trio.sleep(1.0)
+
+
 async def stranger(street: Street) -> None:
     street.strangers += 1
     street.server.telegram.add_private_chat(STRANGERS[street.strangers])
@@ -149,6 +158,7 @@ ACTS: Final[dict[str, Act]] = {
     "command": command,
     "switch": switch,
     "broken off": broken_off,
+    "foreign group": foreign_group,
     "stranger": stranger,
 }
 
@@ -188,7 +198,8 @@ async def settled(street: Street) -> Counter[str]:
 
 async def measure_all(acts: dict[str, Act], times: int, folder: Path) -> None:
     telegram = EmulatedTelegram(token="42:bench", latency=Delay(0.03, 0.03), epoch=EPOCH)  # noqa: S106  # nobody's
-    telegram.add_private_chat(PEOPLE[0])
+    for known in (PEOPLE[0], STRANGERS[0]):
+        telegram.add_private_chat(known)
     telegram.add_group(GROUP, "Friends", [PEOPLE[0]], supergroup=True)
     chance = random.Random(1)  # noqa: S311  # the same each time
     async with open_telegram_server(telegram) as server, open_moody_model(chance) as model:

@@ -41,13 +41,8 @@ async def test_a_day_with_faults_leaks_nothing(tmp_path: Path, autojump_clock: M
     assert after.descriptors == before.descriptors
     assert after.objects < before.objects * 1.02
     assert {after.rows["turn"], after.rows["tool_call"]} == {0}
-    assert after.rows["inbox"] == updates_of(tmp_path), "no update is there twice, or still to be answered"
-
-
-def updates_of(folder: Path) -> int:
-    with closing(sqlite3.connect(folder / "soak.db")) as connection:
-        query = "SELECT count(DISTINCT update_id) FROM inbox WHERE body IS NULL"
-        return int(connection.execute(query).fetchone()[0])
+    with closing(sqlite3.connect(tmp_path / "soak.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM inbox WHERE body IS NOT NULL").fetchone() == (0,)
 
 
 # The judges
