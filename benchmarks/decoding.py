@@ -10,7 +10,7 @@ each must have read the whole text. A time is the median over all rounds of a wh
 the floor of ours is raw, and that of the SDK's is ours, so that its ratio tells how many times more it takes. Times
 depend on the machine, and on what else it does; ratios do so less. The details have each round's ratios.
 
-    python benchmarks/decoding.py [--only chat|responses|messages] [--rounds 3] [--burst 5000] [--paced 800]
+    python benchmarks/decoding.py [--only chat|responses|messages] [--rounds 3] [--burst 5000] [--paced 500]
                                   [--json FILE] [--plot FILE]
 """
 
@@ -332,7 +332,7 @@ def main() -> None:
     parser.add_argument("--only", choices=get_args(Dialect))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--burst", type=int, default=5_000)
-    parser.add_argument("--paced", type=int, default=800)
+    parser.add_argument("--paced", type=int, default=500)
     report.add_options(parser)
     given = parser.parse_args()
     dialects = [given.only] if given.only else get_args(Dialect)

@@ -47,7 +47,7 @@ LEFT: Final = 1000
 PACE: Final = 100.0
 """Tokens a second."""
 
-ANSWERS: Final = {"short, 20 tokens": (20, 10), "1,000 tokens in 10 s": (1000, 2)}
+ANSWERS: Final = {"short, 20 tokens": (20, 10), "1,000 tokens in 10 s": (1000, 1)}
 """Tokens of an answer, and how often it is asked for."""
 
 SECONDS_FOR_LEFT: Final = 5.0

@@ -364,24 +364,25 @@ def play_in_virtual_time(plan: Plan) -> Found:
 
 
 def figures(name: str, found: Found) -> list[Figure]:
-    """The judges of one play, which is told by its ``name``."""
+    """The judges of one play, which is told by its ``name``. In the headlines, each stands once: where it is harder."""
+    restarts = found.plan.restarts
     first, last = found.looks[0], found.looks[-1]
     tasks = max(sum(look.tasks.values()) for look in found.looks)
     return [
         Figure(f"{name}: virtual days", found.days, ""),
         Figure(f"{name}: calls that failed", sum(found.faults.values()), ""),
         Figure(f"{name}: questions", found.questions, ""),
-        Figure(f"{name}: questions without answer or report", len(found.untold), "", goal=0, headline=True),
-        Figure(f"{name}: cursors, placeholders and drafts left", len(found.broken), "", goal=0, headline=True),
+        Figure(f"{name}: questions without answer or report", len(found.untold), "", goal=0, headline=restarts),
+        Figure(f"{name}: cursors, placeholders and drafts left", len(found.broken), "", goal=0, headline=restarts),
         Figure(f"{name}: mistakes logged", len(found.mistakes), "", goal=0),
-        Figure(f"{name}: tasks left over", tasks, "", goal=0, headline=True),
-        Figure(f"{name}: descriptors left over", last.descriptors - first.descriptors, "", goal=0, headline=True),
+        Figure(f"{name}: tasks left over", tasks, "", goal=0, headline=restarts),
+        Figure(f"{name}: descriptors left over", last.descriptors - first.descriptors, "", goal=0, headline=restarts),
         Figure(f"{name}: heap", last.objects / 1e3, "k objects"),
-        Figure(f"{name}: heap, growth a day", growth_of_heap(found), "%", goal=MOST_GROWTH, headline=True),
+        Figure(f"{name}: heap, growth a day", growth_of_heap(found), "%", goal=MOST_GROWTH, headline=not restarts),
         Figure(f"{name}: resident memory, growth a day", found.growth(lambda look: look.memory) / 1024, "KiB"),
         Figure(f"{name}: database", last.database / 1024, "KiB"),
         Figure(f"{name}: rows to be forgotten", rows_to_forget(last), "", goal=most_rows(found)),
-        Figure(f"{name}: database, each question", bytes_each(found), "B", goal=MOST_BYTES, headline=True),
+        Figure(f"{name}: database, each question", bytes_each(found), "B", goal=MOST_BYTES, headline=not restarts),
         Figure(f"{name}: log at most", max(look.log for look in found.looks) / 1e6, "MB", goal=MOST_LOG),
     ]
 

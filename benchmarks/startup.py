@@ -170,7 +170,7 @@ async def measure(starts: int) -> dict[str, Any]:
         databases = (Path(name) / f"{number}.db" for number in range(1_000_000))
         async with open_town() as town:
             imports, begun = await measure_starts(town, databases, starts)
-        memory = await measure_memory(databases, max(1, starts // 3))
+        memory = await measure_memory(databases, max(1, starts // 5))
     return {"imports": imports, "starts": begun, "memory": memory}
 
 
