@@ -29,7 +29,6 @@ from triolet.emulator import (
     Request,
     Reset,
     Response,
-    ScreenMessage,
     ServerError,
     TelegramServer,
     serve_connection,
@@ -325,47 +324,3 @@ class Town:
         self.unreachable.add(chat)
         await trio.sleep(self.chance.uniform(0.1, 1.0) * HOUR)
         self.server.unblock(chat)
-
-
-# What is seen of it
-
-CURSOR: Final = "▉"
-REPORT: Final = re.compile(r"[⏸⚠↻⏹✂⏰]|The model gave no answer")
-REPORTS_ALL: Final = re.compile(r"dropped|A new conversation|⏳")
-"""Speaks for any number of questions."""
-
-OFFERS: Final = re.compile(r"again|continue|answer", re.IGNORECASE)
-TEMPORARY: Final = ("⏹", "✅", "🚫")
-"""Buttons that mean something only while an answer is being written."""
-
-
-def unanswered(messages: Sequence[ScreenMessage], asked: Sequence[Asked]) -> list[str]:
-    """The questions of a chat that have neither an answer nor a report below them; one report speaks for one."""
-    ours = [each for each in messages if each.from_bot]
-    words = {word for each in ours for word in re.findall(r"\ba\d+\b", each.text)}
-    lacking = [each for each in asked if f"a{each.number}" not in words]
-    untold = []
-    for number, each in enumerate(reversed(lacking), start=1):
-        below = [message for message in ours if message.id > each.message_id]
-        if sum(map(is_report, below)) < number and not any(REPORTS_ALL.search(message.text) for message in below):
-            untold.append(f"q{each.number} in {each.chat}")
-    return untold
-
-
-def is_report(message: ScreenMessage) -> bool:
-    offers = any(OFFERS.search(button.text) for row in message.buttons for button in row)
-    return offers or REPORT.search(message.text) is not None
-
-
-def unfinished(messages: Sequence[ScreenMessage]) -> list[str]:
-    """The bot's messages that look as if more was to come: a cursor, a placeholder, a Stop button."""
-    return [
-        f"message {each.id}: {each.text[-40:]!r}"
-        for each in messages
-        if each.from_bot
-        and (
-            CURSOR in each.text
-            or each.text.strip() in {"", "Thinking…"}
-            or any(button.text.startswith(TEMPORARY) for row in each.buttons for button in row)
-        )
-    ]

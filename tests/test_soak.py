@@ -18,8 +18,9 @@ from trio.testing import MockClock
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # scripts, not a package
 
-from soak import Found, Look, Plan, bot_tasks, count_rows, figures, note_mistake, play
-from soak_town import Asked, Faults, forget, unanswered, unfinished
+from soak import bot_tasks, count_rows, note_mistake, play
+from soak_found import Found, Look, Plan, figures, unanswered, unfinished
+from soak_town import Asked, Faults, forget
 
 from triolet.emulator import Button, EmulatedTelegram, ScreenMessage
 
