@@ -1,6 +1,6 @@
 """A model's server that speaks to many at once, evenly, and costs its listeners' machine as little as it can.
 
-Every token names the moment when it was written: ``" 417"`` is `TICK` times 417 after a whole `CYCLE`, so whoever sees a
+Every token names the moment when it was written: ``" 417"`` is `TICK` times 417 after a whole `CYCLE`, so whoever sees
 text knows how old its newest word is. A stream has a token each `TICK`, its own phase of it, and as many tokens as
 the last number of the question says. Each event is a chunk of HTTP and a TCP segment of its own, as Chat Completions'
 servers send them; what it holds beside the word is what the official server puts there.

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import httpcore2
 import httpx
 import httpx2
 import trio
@@ -31,7 +30,8 @@ from triolet.config import (
     TelegramSettings,
     ToolSettings,
 )
-from triolet.net.network import connect_tcp, open_transport
+from triolet.net.network import connect_tcp
+from triolet.net.transport import open_transport
 from triolet.observe.log import configure
 from triolet.tools.functions import tool
 
@@ -57,14 +57,7 @@ class Addresses:
 
 def open_http(base_url: str) -> httpx2.AsyncClient:
     """As the provider's own (`providers.sdk.open_http`), and without time-outs."""
-    transport = open_transport(
-        httpx2,
-        httpcore2,
-        connect_tcp,
-        tls=base_url.startswith("https:"),
-        max_connections=None,
-        max_keepalive_connections=0,
-    )
+    transport = open_transport(httpx2, connect_tcp, keep=0)
     return httpx2.AsyncClient(transport=transport, trust_env=False, timeout=None)
 
 

@@ -11,9 +11,11 @@ When as many speak as are wanted, a window of `--window` seconds is measured:
     gap        from one call that shows text to the next one of the same answer
     end        from the last word to the call that makes it stand
 
-A number of streams is carried if the loop is late by less than `LATE` (p99), and hardly a gap is longer than `GAP`.
+A number of streams is carried if the loop is late by less than `LATE`, the last word by less than `END`, and a gap
+shorter than `GAP`, or than `LONGEST_GAP` where the bot, being busy, shows everybody less. Last, so many conversations
+are answered and left `--idle`, for their memory.
 
-    python benchmarks/throughput.py [--streams 1 50 100 200 400] [--window 15] [--json FILE] [--plot FILE]
+    python benchmarks/throughput.py [--streams 50 100 ...] [--window 12] [--idle 500] [--json FILE] [--plot FILE]
 """
 
 from __future__ import annotations
@@ -22,24 +24,28 @@ import argparse
 import json
 import os
 import random
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from subprocess import PIPE
-from typing import Any, Final
+from subprocess import DEVNULL, PIPE
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import report
 import trio
 from carrier import FIRST_PERSON, TOKEN, Carried, Second
 from chatter import DONE, TICK, age
+from report import Figure
 
 from triolet.emulator import EmulatedTelegram, Limits, TelegramServer, open_telegram_server
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HERE: Final = Path(__file__).parent
 LONGEST: Final = 40.0
@@ -52,8 +58,21 @@ SETTLE: Final = 6.0
 """Seconds after which all have begun, until the window opens: young answers are shown more densely."""
 
 LATE: Final = 0.05
+END: Final = 1.0
 GAP: Final = 1.1
-"""Seconds: drafts are one a second apart at most, and a frame may wait 40 ms for its last word."""
+LONGEST_GAP: Final = 3.2
+"""Seconds, all p99. Drafts are one a second apart at most, and three where the bot is busy; a frame may wait 40 ms for
+its last word, and a message that is full goes ahead of the next one's frame."""
+
+WARM: Final = 5.0
+"""Seconds after which the bot has loaded all that it loads when nobody asks."""
+
+FEW: Final = 100
+IDLE_RAMP: Final = 25.0
+"""As `RAMP`, for answers that end at once."""
+
+JUDGED: Final = 200
+LEAST: Final[dict[str, Any]] = {"at_least": True, "headline": True}
 
 SHOWS: Final = frozenset({"sendMessageDraft", "sendMessage"})
 
@@ -140,9 +159,10 @@ class Measured:
     def per_token(self) -> float:
         return self.cpu / self.spoken if self.spoken else 0.0
 
-    @property
-    def is_carried(self) -> bool:
-        return quantile(self.late, 0.99) < LATE and quantile(self.gaps, 0.99) < GAP and not self.refused
+    def is_carried(self, longest_gap: float) -> bool:
+        """Whether the loop, the frames and the ends are on time."""
+        is_prompt = quantile(self.late, 0.99) < LATE and quantile(self.ends, 0.99) < END
+        return is_prompt and quantile(self.gaps, 0.99) < longest_gap and not self.refused
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -154,7 +174,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 async def measure(streams: int, window: float, dice: random.Random) -> Measured:
     async with open_town(streams) as town, trio.open_nursery() as nursery:
         nursery.start_soon(town.listen)
-        await trio.sleep(5)  # until the bot has loaded all that it loads when nobody asks
+        await trio.sleep(WARM)
         nursery.start_soon(town.talk, dice)
         for number in range(streams):
             town.begin(Person(FIRST_PERSON + number), dice)
@@ -162,29 +182,24 @@ async def measure(streams: int, window: float, dice: random.Random) -> Measured:
         await trio.sleep(SETTLE)
         began = len(town.seconds) - 1
         await trio.sleep(window)
-        ended = len(town.seconds) - 1
-        measured = judge(town, streams, town.seconds[began : ended + 1])
+        measured = judge(town, streams, town.seconds[began:])
         nursery.cancel_scope.cancel()
     return measured
 
 
 def judge(town: Town, streams: int, seconds: Sequence[Second]) -> Measured:
     first, last = seconds[0], seconds[-1]
-    span = last.at - first.at
-    shown = [*town.answers, *(person.seen for person in town.people.values())]
     lags, gaps, ends = list[float](), list[float](), list[float]()
     spoken = 0.0
-    for answer in shown:
-        for (before, text), (now, newer) in zip(answer, answer[1:], strict=False):
-            if not first.at <= now < last.at:
-                continue
-            gaps.append(now - before)
-            old = age(text, before) or 0.0
-            lags += (old + (now - before) * share / 5 for share in range(5))
-            spoken += (now - (age(newer, now) or 0.0) - before + old) / TICK
-            if newer.endswith(DONE):
-                ends.append(age(newer, now) or 0.0)
-    calls = town.server.telegram.journal
+    for answer in [*town.answers, *(person.seen for person in town.people.values())]:
+        for (before, text), (now, newer) in pairwise(answer):
+            if first.at <= now < last.at:
+                old, new = age(text, before) or 0.0, age(newer, now) or 0.0
+                gaps.append(now - before)
+                lags += (old + (now - before) * share / 5 for share in range(5))
+                spoken += (now - new - before + old) / TICK
+                ends += [new] * newer.endswith(DONE)
+    span = last.at - first.at
     return Measured(
         streams=streams,
         spoken=spoken / span,
@@ -194,28 +209,44 @@ def judge(town: Town, streams: int, seconds: Sequence[Second]) -> Measured:
         lags=lags,
         gaps=gaps,
         ends=ends,
-        refused=sum(call.status == 429 for call in calls),
+        refused=sum(call.status == 429 for call in town.server.telegram.journal),
     )
+
+
+async def measure_idle(people: int) -> float:
+    """Bytes for each conversation that was answered and is idle; the heap has grown with the first `FEW`."""
+    async with open_town(people) as town, trio.open_nursery() as nursery:
+        nursery.start_soon(town.listen)
+        await trio.sleep(WARM)
+        seen = []
+        for goal in (FEW, people):
+            for number in range(len(town.people), goal):
+                town.people[FIRST_PERSON + number] = Person(FIRST_PERSON + number)
+                town.server.say(FIRST_PERSON + number, "say 3")
+                await trio.sleep(1 / IDLE_RAMP)
+            await trio.sleep(3)
+            seen.append(town.seconds[-1].resident)
+        nursery.cancel_scope.cancel()
+    return (seen[1] - seen[0]) / (people - FEW)
 
 
 @asynccontextmanager
 async def open_town(people: int) -> AsyncIterator[Town]:
+    """The emulator, the model's server and the bot, which may not share their cores."""
     cores = sorted(os.sched_getaffinity(0))
+    core = cores[0] if len(cores) > 1 else None
     telegram = EmulatedTelegram(token=TOKEN, limits=Limits(), epoch=time.time() - trio.current_time())
     for number in range(people):
         telegram.add_private_chat(FIRST_PERSON + number)
     with tempfile.TemporaryDirectory() as folder:
         async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:
             api = await nursery.start(server.serve_tcp)
-            program = partial(trio.lowlevel.open_process, stdin=PIPE, stdout=PIPE)
-            chatter = await program([sys.executable, str(HERE / "chatter.py")])
+            chatter = await start("chatter.py", folder)
+            assert chatter.stdout is not None  # noqa: S101  # a pipe
             port = (await chatter.stdout.receive_some()).decode().strip()
             database = str(Path(folder, "triolet.db"))
-            core = cores[0] if len(cores) > 1 else None
-            carried = Carried(api, f"http://127.0.0.1:{port}/v1", database, people, core)
-            with (Path(folder) / "log").open("wb") as log:
-                command = [sys.executable, str(HERE / "carrier.py"), json.dumps(attrs.asdict(carried))]
-                carrier = await program(command, stderr=log)
+            carried = Carried(api, f"http://127.1:{port}/v1", database, people, core)
+            carrier = await start("carrier.py", folder, json.dumps(attrs.asdict(carried)))
             if core is not None:
                 for process in (0, chatter.pid):
                     os.sched_setaffinity(process, set(cores[1:]))
@@ -226,35 +257,75 @@ async def open_town(people: int) -> AsyncIterator[Town]:
                 carrier.kill()
                 chatter.kill()
                 nursery.cancel_scope.cancel()
-            print(Path(folder, "log").read_text()[-2000:], file=sys.stderr) if os.environ.get("BENCH_LOG") else None
 
 
-def row(each: Measured) -> str:
-    ms = [f"{quantile(each.late, share) * 1e3:7.1f}" for share in (0.5, 0.99, 1)]
-    seconds = [f"{quantile(values, share):6.2f}" for values in (each.lags, each.gaps) for share in (0.5, 0.95, 1)]
-    return " ".join(
-        [f"{each.streams:7}", f"{each.cpu:6.1%}", f"{each.spoken:8.0f}", f"{each.per_token * 1e6:7.1f}", *ms, *seconds]
-        + [f"{quantile(each.ends, 0.99):6.2f}", f"{each.refused:4}", f"{each.resident / 2**20:6.0f}"]
-    )
+async def start(name: str, folder: str, *arguments: str) -> trio.Process:
+    command = [sys.executable, str(HERE / name), *arguments]
+    return await trio.lowlevel.open_process(command, cwd=folder, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
 
 
 HEAD: Final = (
-    f"{'streams':>7} {'cpu':>6} {'tokens/s':>8} {'us/token':>7} {'late ms: p50, p99, max':>23} "
-    f"{'lag s: p50, p95, max':>20} {'gap s: p50, p95, max':>20} {'end p99':>6} {'429':>4} {'MiB':>6}"
+    f"{'streams':>7} {'cpu':>6} {'tokens/s':>8} {'us/token':>8} {'late ms: p50, p99, max':>23} "
+    f"{'lag s: p50, p95, max':>20} {'gap s: p50, p95, max':>20} {'end p99':>7} {'429':>4} {'MiB':>4}"
 )
+
+
+def row(each: Measured) -> str:
+    late = [f"{quantile(each.late, share) * 1e3:7.1f}" for share in (0.5, 0.99, 1)]
+    times = [f"{quantile(values, share):6.2f}" for values in (each.lags, each.gaps) for share in (0.5, 0.95, 1)]
+    cpu = [f"{each.streams:7}", f"{each.cpu:6.1%}", f"{each.spoken:8.0f}", f"{each.per_token * 1e6:8.1f}"]
+    last = [f"{quantile(each.ends, 0.99):7.2f}", f"{each.refused:4}", f"{each.resident / 2**20:4.0f}"]
+    return " ".join([*cpu, *late, *times, *last])
+
+
+def figures(found: Sequence[Measured], idle: float) -> Iterator[Figure]:
+    full = [each for each in found if each.is_carried(GAP)]
+    sparse = [each for each in found if each.is_carried(LONGEST_GAP)]
+    streams, carried = "streams of 50 tokens/s carried by one core", partial(max, default=0)
+    yield Figure(f"{streams}, a frame a second", carried(each.streams for each in full), "", goal=200, **LEAST)
+    yield Figure(f"{streams}, a frame in three", carried(each.streams for each in sparse), "", goal=400, **LEAST)
+    for each in found:
+        name = f"CPU for a token, all included, with {each.streams} streams"
+        is_judged = each.streams == JUDGED
+        yield Figure(name, each.per_token * 1e6, "us", goal=45 if is_judged else None, headline=is_judged)
+        yield Figure(f"lateness of the loop, p99, with {each.streams} streams", quantile(each.late, 0.99) * 1e3, "ms")
+    grown = (found[-1].resident - found[0].resident) / max(1, found[-1].streams - found[0].streams)
+    yield Figure("memory of a conversation that streams", grown / 1024, "KiB", headline=True)
+    yield Figure("memory of a conversation that is idle", idle / 1024, "KiB", goal=16, headline=True)
+
+
+def draw(axes: Axes, found: Sequence[Measured]) -> None:
+    """Streams against CPU, and the lag of what is seen."""
+    streams = [each.streams for each in found]
+    axes.plot(streams, [each.cpu * 100 for each in found], "o-", color="tab:blue", label="CPU, percent of a core")
+    axes.set_xlabel("streams of 50 tokens a second, answers of 40 s")
+    axes.set_ylabel("percent of a core", color="tab:blue")
+    axes.set_ylim(0, 100)
+    axes.grid(alpha=0.3)
+    seconds = axes.twinx()
+    for share, style in ((0.5, "s-"), (0.95, "^--")):
+        lags = [quantile(each.lags, share) for each in found]
+        seconds.plot(streams, lags, style, color="tab:orange", label=f"age of what is seen, p{share * 100:.0f}")
+    seconds.set_ylabel("seconds", color="tab:orange")
+    seconds.set_ylim(0, 4)
+    seconds.legend(loc="upper left")
+    axes.set_title("One process, one core")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--streams", type=int, nargs="+", default=[1, 50, 100, 200, 400])
-    parser.add_argument("--window", type=float, default=15.0, help="seconds that are measured")
+    parser.add_argument("--streams", type=int, nargs="+", default=[50, 100, JUDGED, 300, 400, 500])
+    parser.add_argument("--window", type=float, default=12.0, help="seconds that are measured")
+    parser.add_argument("--idle", type=int, default=500, help="how many conversations are left idle")
     report.add_options(parser)
     options = parser.parse_args(arguments)
     print(HEAD)
     found = []
     for streams in options.streams:
-        found.append(trio.run(measure, streams, options.window, random.Random(streams)))
+        found.append(trio.run(measure, streams, options.window, random.Random(streams)))  # noqa: S311  # when who asks
         print(row(found[-1]), flush=True)
+    idle = trio.run(measure_idle, options.idle)
+    report.tell(options, figures(found, idle), partial(draw, found=found))
 
 
 if __name__ == "__main__":

@@ -59,6 +59,11 @@ class Lane:
     def has_errands(self) -> bool:
         return bool(self._lasting or self._removals)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight, and nobody waits."""
+        return self._in_flight is None and not (self.has_errands or self._tickets)
+
     def note_message(self, message_id: int) -> None:
         """A message has this id: somebody else's, or one of an earlier run's. What is looked for is another one."""
         self._newest = max(self._newest, message_id)

@@ -38,6 +38,7 @@ from triolet.core.text import Content, FormattedText, italic, split_message
 from triolet.core.written import bubble_of, delivery_of, letter_of, lost_call
 from triolet.telegram.attempt import attempt
 from triolet.telegram.client import BotApi
+from triolet.telegram.lanes import ChatLane, Lanes
 from triolet.telegram.logbook import Forgetful, Logbook
 from triolet.telegram.presses import Presses
 
@@ -50,32 +51,6 @@ _UNDER_WAY = Unknown("the call is under way")
 
 _ANYTHING: Final = italic("…")
 """What a message is looked for with that is to be removed."""
-
-
-class _Change:
-    """Wakes all that wait for the next change of a lane."""
-
-    def __init__(self) -> None:
-        self._event = trio.Event()
-
-    def announce(self) -> None:
-        self._event.set()
-        self._event = trio.Event()
-
-    async def wait(self) -> None:
-        await self._event.wait()
-
-
-@attrs.define(eq=False)
-class _ChatLane:
-    """A lane, and who waits for it."""
-
-    lane: Lane
-    change: _Change = attrs.Factory(_Change)
-    delivering: bool = False
-
-    async def wait_idle(self) -> None:
-        await _wait_for(self, _once(lambda: not self.lane.has_errands))
 
 
 @attrs.define(eq=False)
@@ -102,7 +77,7 @@ class Outbox:
         self._nursery = nursery
         self._next_draft_id = first_draft_id
         self._overall = open_overall()
-        self._chats: dict[int, _ChatLane] = {}
+        self._lanes = Lanes(self._open_lane)
         self._presses = Presses(api)
 
     def open_bubble(
@@ -122,7 +97,7 @@ class Outbox:
         chat = self._chat(bubble)
         ticket = chat.lane.queue(cost, priority)
         try:
-            await _wait_for(chat, partial(chat.lane.slot_at, ticket=ticket))
+            await chat.wait_for(partial(chat.lane.slot_at, ticket=ticket))
         finally:
             chat.lane.leave(ticket)
             chat.change.announce()
@@ -227,44 +202,41 @@ class Outbox:
         """Tell who pressed a button that it was heard, with a line of text or without."""
         self._nursery.start_soon(self._presses.answer, query_id, text)
 
-    def _start_delivering(self, chat: _ChatLane) -> None:
+    def _start_delivering(self, chat: ChatLane) -> None:
         if chat.lane.has_errands and not chat.delivering:
             chat.delivering = True
             self._nursery.start_soon(self._deliver, chat)
 
     async def wait_settled(self, bubble: Bubble) -> None:
         """Returns when every part of what was committed is delivered, uncertain or dead."""
-        await _wait_for(self._chat(bubble), _once(lambda: not bubble.unsettled))
+        await self._chat(bubble).wait_until(lambda: not bubble.unsettled)
 
     async def wait_idle(self) -> None:
         """Returns when no lasting message waits anywhere."""
-        for chat in list(self._chats.values()):
+        for chat in self._lanes:
             await chat.wait_idle()
 
     def note_message(self, place: Place) -> None:
         """Somebody has written the message that the place is an answer's to."""
         if place.asked is not None:
-            self._lane(place).lane.note_message(place.asked)
+            self._lanes.at(place).lane.note_message(place.asked)
 
-    def _chat(self, bubble: Bubble) -> _ChatLane:
-        return self._lane(bubble.place)
+    def _chat(self, bubble: Bubble) -> ChatLane:
+        return self._lanes.at(bubble.place)
 
-    def _lane(self, place: Place) -> _ChatLane:
-        chat = self._chats.get(place.lane)
-        if chat is None:
-            budget = ChatBudget.open(private=place.private, overall=self._overall)
-            chat = self._chats[place.lane] = _ChatLane(Lane(budget))
-            for message_id in self._message_ids.get(place.lane, ()):
-                chat.lane.note_message(message_id)
-        return chat
+    def _open_lane(self, place: Place) -> Lane:
+        lane = Lane(ChatBudget.open(private=place.private, overall=self._overall))
+        for message_id in self._message_ids.get(place.lane, ()):
+            lane.note_message(message_id)
+        return lane
 
-    def _begin(self, chat: _ChatLane, call: Call, errand: Errand | None = None) -> _Flight:
+    def _begin(self, chat: ChatLane, call: Call, errand: Errand | None = None) -> _Flight:
         chat.lane.begin(call)
         flight = _Flight()
         self._nursery.start_soon(self._fly, chat, call, flight, errand)
         return flight
 
-    async def _fly(self, chat: _ChatLane, call: Call, flight: _Flight, errand: Errand | None) -> None:
+    async def _fly(self, chat: ChatLane, call: Call, flight: _Flight, errand: Errand | None) -> None:
         if errand is not None or call.sends:
             await self._log.announce(errand, call, chat.lane.newest)
         outcome = await attempt(self._api, call)
@@ -275,11 +247,12 @@ class Outbox:
             self._log.note_preview(call.bubble, flight.outcome)
         self._start_delivering(chat)
         flight.landed.set()
-        _announce(self._chats.values() if saturated else [chat])
+        for each in self._lanes if saturated else [chat]:
+            each.change.announce()
 
-    async def _deliver(self, chat: _ChatLane) -> None:
+    async def _deliver(self, chat: ChatLane) -> None:
         while chat.lane.has_errands:
-            await _wait_for(chat, chat.lane.errand_at)
+            await chat.wait_for(chat.lane.errand_at)
             errand = chat.lane.next_errand()
             if errand is None:
                 continue
@@ -294,7 +267,7 @@ class Outbox:
         chat.delivering = False
         chat.change.announce()  # also where there was nothing to do
 
-    async def _carry_out(self, chat: _ChatLane, errand: Errand, call: Call) -> None:
+    async def _carry_out(self, chat: ChatLane, errand: Errand, call: Call) -> None:
         flight = self._begin(chat, call, errand)
         await flight.landed.wait()
         following = chat.lane.settle(errand, call, flight.outcome, trio.current_time())
@@ -309,23 +282,6 @@ class Outbox:
         if errand.state is not State.DELIVERED:
             chat_id = errand.bubble.place.key.chat_id
             log.error("outbox.undelivered", state=errand.state.value, chat_id=chat_id, reason=errand.reason)
-
-
-async def _wait_for(chat: _ChatLane, free_at: Callable[[float], float]) -> None:
-    """Returns when the time that ``free_at`` tells has come; it is asked again after every change of the lane."""
-    while (when := free_at(now := trio.current_time())) > now:
-        with trio.move_on_at(when):
-            await chat.change.wait()
-
-
-def _once(condition: Callable[[], bool]) -> Callable[[float], float]:
-    """For `_wait_for`: at the change after which the condition holds."""
-    return lambda now: now if condition() else math.inf
-
-
-def _announce(chats: Iterable[_ChatLane]) -> None:
-    for chat in chats:
-        chat.change.announce()
 
 
 @asynccontextmanager

@@ -97,6 +97,7 @@ class GrowingAnswer:
     def commit(self, frame: Frame, mark: str, keyboard: Keyboard = (), *, quiet: bool = False) -> None:
         """Make what there is lasting, with the mark of how it ended; takes away what only was a sign of life."""
         self.finish_segments(frame)
+        self._tell_sealed = _nobody  # a button below may keep this object for days, and need not keep who asked for it
         if frame.reasoning:
             self._finish_segment(Reasoning(frame.reasoning))
         self._lay_out(quotation=False)
@@ -188,6 +189,10 @@ class GrowingAnswer:
         self._draft_ids.add(bubble.draft_id)
         self._bubbles.append(bubble)
         return bubble
+
+
+def _nobody() -> None:
+    """Whom the commit tells."""
 
 
 def _noted(content: Content, note: str) -> Content:
