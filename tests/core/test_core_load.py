@@ -29,11 +29,16 @@ def test_it_is_stretched_where_the_loop_is_busy_or_late(busy: float, late: float
 
 
 def test_it_comes_back_when_the_loop_is_idle_and_stays_in_between() -> None:
-    load = observed((1.0, 0.0), (1.0, 0.0), (0.7, 0.0))
+    load = observed((1.0, 0.0), (1.0, 0.0), (0.6, 0.0))
     assert load.stretch == WIDER**2
-    load.observe(busy=0.5, late=0.0)
+    load.observe(busy=0.4, late=0.0)
     assert load.stretch == WIDER**2 / DENSER
     assert observed((1.0, 0.0), *[(0.0, 0.0)] * 3).stretch == 1.0
+
+
+def test_sockets_are_left_alone_the_longer_the_busier_it_is() -> None:
+    rests = [observed((busy, 0.0)).rest for busy in (0.0, BUSY / 2, BUSY, BUSY + 0.01)]
+    assert rests == [1.0, 1.5, 2.0, 2.0 * WIDER]
 
 
 def test_there_is_an_end_to_it() -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Final
 
-BUSY: Final = 0.8
-IDLE: Final = 0.6
+BUSY: Final = 0.7
+IDLE: Final = 0.5
 """Shares of the time in which the loop's thread computes."""
 
 LATE: Final = 0.1
@@ -30,10 +30,17 @@ class Load:
 
     def __init__(self) -> None:
         self.stretch = 1.0
-        """1 in calm; so many times further apart are frames and reads."""
+        """1 in calm; so many times further apart are frames."""
+        self.busy = 0.0
+
+    @property
+    def rest(self) -> float:
+        """How many times longer sockets are left alone: to save reads comes before saving frames."""
+        return self.stretch * (1 + min(self.busy / BUSY, 1.0))
 
     def observe(self, *, busy: float, late: float) -> None:
         """``busy`` is a share of the time, ``late`` the seconds by which the loop woke later than it should have."""
+        self.busy = busy
         if busy > BUSY or late > LATE:
             self.stretch = min(self.stretch * WIDER, MOST)
         elif busy < IDLE:

@@ -25,9 +25,20 @@ from triolet.core.hidden import Hidden
 from triolet.core.text import is_blank
 
 
-@attrs.define(eq=False)
 class _Text:
-    pieces: list[str] = attrs.Factory(list)
+    def __init__(self, hide_tags: Sequence[str], text: str = "") -> None:
+        self.pieces = [text]
+        self._hidden = Hidden(hide_tags)
+        self._shown: list[str] = []
+        self._read = 0
+
+    @property
+    def seen(self) -> str:
+        """What can be seen of it, if it ends here; it is asked for again and again, and reads each piece once."""
+        for piece in self.pieces[self._read :]:
+            self._shown.append(self._hidden.feed(piece))
+        self._read = len(self.pieces)
+        return "".join(self._shown) + self._hidden.rest
 
 
 @attrs.define(eq=False)
@@ -58,7 +69,8 @@ class Round:
 
     def begin_again(self) -> None:
         """Another attempt begins: text that may have been seen stays, for it to go on; all else is forgotten."""
-        self._parts = [_Text([_seen(self.text, self.hide_tags)])] if self.has_spoken else []
+        seen = _Text(self.hide_tags, self.text).seen
+        self._parts = [_Text(self.hide_tags, seen)] if self.has_spoken else []
         self._calls = {}
         self.finished = None
 
@@ -82,7 +94,7 @@ class Round:
     def _add_text(self, text: str) -> None:
         last = self._parts[-1] if self._parts else None
         if not isinstance(last, _Text):
-            last = _Text()
+            last = _Text(self.hide_tags)
             self._parts.append(last)
         last.pieces.append(text)
 
@@ -109,7 +121,7 @@ class Round:
 
     def _rendered(self, part: _Text | _Call | OpaquePart) -> list[Part]:
         if isinstance(part, _Text):
-            text = _seen("".join(part.pieces), self.hide_tags)
+            text = part.seen
             return [] if is_blank(text) else [TextPart(text)]
         if isinstance(part, OpaquePart):
             return [part]
@@ -128,9 +140,3 @@ def _new_id(number: int, calls: Sequence[_Call]) -> str:
     while any(call.call_id == call_id for call in calls):
         call_id += "_"
     return call_id
-
-
-def _seen(text: str, hide_tags: Sequence[str]) -> str:
-    """What can be seen of a text, if it ends here."""
-    hidden = Hidden(hide_tags)
-    return hidden.feed(text) + hidden.rest

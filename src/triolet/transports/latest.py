@@ -30,7 +30,7 @@ class Latest:
 
     def rest(self) -> float:
         """For how many seconds from now there is no use in more text."""
-        return min(self.awaited_at - trio.current_time(), LONGEST_REST * self.load.stretch)
+        return min(self.awaited_at - trio.current_time(), LONGEST_REST * self.load.rest)
 
     def take_frame(self) -> Frame:
         return self._coalescer.take_frame()
