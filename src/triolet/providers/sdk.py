@@ -188,9 +188,7 @@ async def _receive(response: httpx2.Response, answer: _Answer, rest: Callable[[]
     body: ResponseBody = response.extensions[BODY]
     while chunk := await body.receive_some():
         answer.receive_data(chunk)
-        pause = min(rest(), LONGEST_REST)
-        if pause > 0 and body.drained and not answer.is_complete:
-            await trio.sleep(pause)
+        body.rest(0.0 if answer.is_complete else min(rest(), LONGEST_REST))
 
 
 class _Answer:
