@@ -31,7 +31,9 @@ PHASES: Final = 20
 """A tick is as many moments, and each stream speaks in one of them."""
 
 PARAGRAPH: Final = 60
-"""Tokens of a paragraph; every tenth one is bold."""
+"""Tokens of a paragraph; of `BOLD` one is bold."""
+
+BOLD: Final = 25
 
 _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -49,7 +51,7 @@ def word(ticks: int, number: int, *, is_last: bool = False) -> str:
         return f" {name} {DONE}"
     if number % PARAGRAPH == PARAGRAPH - 1:
         return f" {name}\\n\\n"  # as JSON writes it
-    return f" **{name}**" if number % 10 == 0 else f" {name}"
+    return f" **{name}**" if number % BOLD == 0 else f" {name}"
 
 
 def age(text: str, now: float) -> float | None:

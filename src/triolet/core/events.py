@@ -173,3 +173,20 @@ TurnEvent: TypeAlias = (
 )
 
 TurnBatch: TypeAlias = tuple[TurnEvent, ...]
+
+
+def joined(batch: Batch) -> Batch:
+    """The batch with deltas of text that follow each other as one: who reads many at once need not see where they met."""
+    events: list[StreamEvent] = []
+    pieces: list[str] = []
+    for event in batch:
+        if isinstance(event, TextDelta):
+            pieces.append(event.text)
+            continue
+        if pieces:
+            events.append(TextDelta("".join(pieces)))
+            pieces = []
+        events.append(event)
+    if pieces:
+        events.append(TextDelta("".join(pieces)))
+    return tuple(events)

@@ -17,7 +17,7 @@ MESSAGE_LIMIT = 4096
 
 def utf16_length(text: str) -> int:
     """The length of the text in UTF-16 code units."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def utf16_slice(text: str, offset: int, length: int) -> str:
@@ -29,6 +29,8 @@ def utf16_slice(text: str, offset: int, length: int) -> str:
 
 def is_blank(text: str) -> bool:
     """Whether nothing of the text can be seen: white space, and characters without a shape."""
+    if text[:1].isalnum():  # nearly always, and then there is no need to look at each
+        return False
     return not any(character.isprintable() and not character.isspace() for character in text)
 
 
@@ -46,7 +48,9 @@ class Entity:
     language: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        told: dict[str, Any] = {"type": self.type, "offset": self.offset, "length": self.length}
+        told |= {"url": self.url} if self.url is not None else {}
+        return told | ({"language": self.language} if self.language is not None else {})
 
 
 @attrs.frozen

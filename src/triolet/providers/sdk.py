@@ -31,7 +31,7 @@ import trio
 
 from triolet.config import ModelSettings
 from triolet.core.dialects.wire import WireDecoder
-from triolet.core.events import Batch, Finished, UsageReported
+from triolet.core.events import Batch, Finished, UsageReported, joined
 from triolet.core.ports import ModelRequest
 from triolet.errors import ContextTooLong, ProviderError, ProviderUnavailable, RemoteProtocolError
 from triolet.net.network import Connect
@@ -258,7 +258,7 @@ class _Answer:
         elif alive:
             self._live_on()
         if batch:
-            self._emit(batch)
+            self._emit(joined(batch))
 
     def _live_on(self) -> None:
         limit = self._settings.idle_timeout

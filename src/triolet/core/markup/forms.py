@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
+from triolet.core.markup.growing import Growing
 from triolet.core.markup.markdown import MAX_ENTITIES, MAX_ENTITY_BYTES, compose, entity_bytes, render_rich
 from triolet.core.markup.syntax import clean
 from triolet.core.markup.tail import Mended, glyph_end, mended
@@ -39,6 +40,15 @@ class Form:
     limit: int
     window: int
     is_marked: bool = True
+    grows: Callable[[], Callable[[str], tuple[Mended, Content]]] | None = None
+
+    def growing(self) -> Callable[[str], tuple[Mended, Content]]:
+        """What shows a source that grows: as much of it as ``mend`` leaves, as ``show`` does."""
+        return self._anew if self.grows is None else self.grows()
+
+    def _anew(self, source: str) -> tuple[Mended, Content]:
+        mended = self.mend(source)
+        return mended, self.show(mended.source)
 
     def filled(self, content: Content, reserve: int = 0) -> float:
         """How full a message is of it, by whatever fills it first; more than 1 does not fit."""
@@ -46,7 +56,9 @@ class Form:
         if isinstance(content, RichText):
             return max(length, rich_blocks(content.html) / RICH_BLOCKS)
         entities = content.entities
-        return max(length, len(entities) / MAX_ENTITIES, entity_bytes(entities) / MAX_ENTITY_BYTES if entities else 0)
+        is_heavy = any(entity.url or entity.language for entity in entities)  # the others weigh less than they count
+        weight = entity_bytes(entities) / MAX_ENTITY_BYTES if is_heavy else 0
+        return max(length, len(entities) / MAX_ENTITIES, weight)
 
 
 def size(content: Content) -> int:
@@ -76,7 +88,7 @@ def _whole_glyphs(source: str) -> Mended:
 
 
 FORMS: Final[dict[FormatName, Form]] = {
-    "entities": Form(compose, mended, MESSAGE_LIMIT, 4 * MESSAGE_LIMIT),
+    "entities": Form(compose, mended, MESSAGE_LIMIT, 4 * MESSAGE_LIMIT, grows=Growing),
     "rich": Form(render_rich, mended, RICH_LIMIT, RICH_LIMIT),
     "quotation": Form(_quotation, _whole_glyphs, MESSAGE_LIMIT, 2 * MESSAGE_LIMIT, is_marked=False),
     "plain": Form(_plain, _whole_glyphs, MESSAGE_LIMIT, 2 * MESSAGE_LIMIT, is_marked=False),

@@ -52,6 +52,7 @@ class Layout:
 
     def __init__(self, format: FormatName = "entities", *, reserve: int = 0) -> None:  # noqa: A002  # the setting's name
         self._name, self._form = format, FORMS[format]
+        self._grow = self._form.growing()
         self._reserve = reserve
         self._start = 0
         self._lead = Lead()
@@ -66,6 +67,7 @@ class Layout:
     def become(self, format: FormatName) -> None:  # noqa: A002  # the setting's name
         """Go on in another form behind what is sealed. The live part is blank until `advance` lays it out anew."""
         self._name, self._form = format, FORMS[format]
+        self._grow = self._form.growing()
         self._live = self._blank()
 
     def unsealed(self, text: str) -> Unsealed:
@@ -105,8 +107,10 @@ class Layout:
         source = text[self._start : self._start + self._form.window]
         body = self._lead.body(source)
         is_whole = self._start + len(source) == len(text)
-        shown = Mended(body.text, len(body.text)) if complete and is_whole else self._form.mend(body.text)
-        content = self._form.show(shown.source)
+        if complete and is_whole:
+            shown, content = Mended(body.text, len(body.text)), self._form.show(body.text)
+        else:
+            shown, content = self._grow(body.text)
         fill = self._form.filled(content, reserve)
         return _Rest(body, shown, content, fill, fill > 1 or not is_whole, complete and is_whole)
 

@@ -36,6 +36,12 @@ class Paper:
         self._spans: list[_Span] = []
         self._open: list[_Span | None] = []  # None stands for what adds nothing
 
+    def copied(self) -> Paper:
+        """The same again, with nothing open."""
+        paper = Paper()
+        paper._parts, paper._length, paper._spans = ["".join(self._parts)], self._length, [*self._spans]
+        return paper
+
     @property
     def text(self) -> str:
         return "".join(self._parts)
@@ -61,7 +67,8 @@ class Paper:
         span = self._open.pop()
         if span is None:
             return False
-        self._spans.append(attrs.evolve(span, end=self._length))
+        span.end = self._length
+        self._spans.append(span)
         return True
 
     def write_code(self, text: str) -> None:
@@ -104,7 +111,7 @@ class Paper:
 
 def _unit_places(text: str) -> Callable[[int], int]:
     """What tells the UTF-16 place of a code point."""
-    if max(text, default="") <= "\uffff":
+    if text.isascii() or len(text.encode("utf-16-le", "surrogatepass")) == 2 * len(text):
         return lambda place: place
     astral = [place for place, character in enumerate(text) if character > "\uffff"]
     return lambda place: place + bisect_left(astral, place)

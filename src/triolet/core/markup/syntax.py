@@ -43,6 +43,8 @@ _VEILED: Final = re.compile(
     """,
     re.VERBOSE,
 )
+_VEILABLE: Final = re.compile(r"[<~\]]|://")
+"""Without any of these there is nothing to veil; to look for them takes a tenth of the time."""
 
 
 def clean(source: str) -> str:
@@ -52,6 +54,8 @@ def clean(source: str) -> str:
 
 def veil(source: str) -> str:
     """The clean text with a control character for each character that the parser must not see."""
+    if not _VEILABLE.search(source):
+        return source
     return _VEILED.sub(_veiled, source)
 
 
@@ -87,8 +91,9 @@ class Event(NamedTuple):
     title: str = ""
 
 
-def parse(source: str) -> list[Event]:
-    """The events of a clean source, in order."""
+def parse(source: str, first: int = 0) -> list[Event]:
+    """The events of a clean source, in order; of what is at the place ``first``, or behind it."""
+    source = source[first:] if first else source
     veiled = veil(source)
     spots = None if veiled.isascii() else _character_starts(veiled)
     reveal = _as_is if veiled == source else unveil
@@ -97,6 +102,7 @@ def parse(source: str) -> list[Event]:
         start, end = spot["start"], spot["end"]
         if spots is not None:
             start, end = bisect_left(spots, start), bisect_left(spots, end)
+        start, end = start + first, end + first
         if isinstance(raw, str):
             events.append(Event("rule" if raw == "Rule" else "break", "", "", start, end))
             continue

@@ -44,7 +44,11 @@ def mend(source: str) -> str:
 def mended(source: str) -> Mended:
     """As `mend`, with how much of the source it shows."""
     text = clean(source[: glyph_end(source)])
-    events = parse(text)
+    return mended_text(text, parse(text))
+
+
+def mended_text(text: str, events: list[Event]) -> Mended:
+    """As `mended`, of a clean text that ends with a whole glyph, and its events."""
     fence = _open_fence(text, events)
     end = _line_end(text, events) if fence is None else _fence_end(text, fence)
     if fence is not None and end > fence.start:
@@ -147,6 +151,8 @@ def _closed(text: str, whole: int) -> tuple[str, str]:
     """What can be shown of the last block, which is ``whole`` characters long, and what closes it."""
     while (held := _HELD_END.search(text)) is not None:
         text = text[: held.start()]
+    if not _MARKS.search(text):
+        return text, ""
     openers: list[tuple[int, str]] = []
     for place, mark in _literal_marks(text, parse(text)):
         rest = text[place + len(mark) :]

@@ -26,7 +26,7 @@ _BULLET: Final = "• "
 _TASKS: Final = {"x": "☑ ", "": "☐ "}
 _STYLES: Final = {"Strong": "bold", "Emphasis": "italic", "Strikethrough": "strikethrough"}
 
-_MARKER: Final = re.compile(r"[-*+]|(\d{1,9}[.)])")
+_MARKER: Final = re.compile(r"[ \t]*(?:[-*+]|(\d{1,9}[.)]))")
 _WORDS: Final = re.compile(r"[^\s!-/:-@\[-`{-~]")
 _LINKABLE: Final = re.compile(r"https?://[^\s/?#]+\.[^\s/?#.]+\S*", re.IGNORECASE)
 _HOST: Final = re.compile(r"(?:https?://)?((?:[\w-]+\.)+[^\W\d_]{2,})(?![\w.])", re.IGNORECASE)
@@ -66,6 +66,13 @@ class Writer:
         self._information = ""  # of a fence
         self._rows: list[list[str]] = []
         self._in_row = False
+
+    def resumed(self, source: str) -> Writer:
+        """Another one that goes on behind the blocks that this one has written, in a source that begins with theirs."""
+        writer = Writer(source)
+        writer.has_skipped, writer._read, writer._pending = self.has_skipped, len(self._source), self._pending
+        writer._page = writer._paper = self._page.copied()
+        return writer
 
     def write(self, events: Sequence[Event]) -> Paper:
         for event in events:
