@@ -30,6 +30,7 @@ from triolet.core.events import (
     TurnBatch,
     TurnEvent,
     UsageReported,
+    joined,
 )
 from triolet.core.ports import ModelRequest, Provider
 from triolet.errors import ProviderRejected
@@ -56,6 +57,11 @@ class Ear:
     @property
     def events(self) -> list[TurnEvent]:
         return [event for batch in self.batches for event in batch]
+
+    @property
+    def said(self) -> Batch:
+        """All of it, wherever the reads of the socket met."""
+        return joined(tuple(event for batch in self.batches for event in batch))
 
     @property
     def text(self) -> str:

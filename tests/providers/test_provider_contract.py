@@ -79,8 +79,8 @@ async def tools_and_their_results_can_be_asked(stage: Stage) -> None:
 
 async def what_is_said_at_once_is_one_batch(stage: Stage) -> None:
     ear = await stage.ask(events(TextDelta("a"), TextDelta("b")), Say.text("c"))
-    texts = [[event.text for event in batch if isinstance(event, TextDelta)] for batch in ear.batches]
-    assert [said for said in texts if said] == [["a", "b"], ["c"]]
+    texts = ["".join(event.text for event in batch if isinstance(event, TextDelta)) for batch in ear.batches]
+    assert [said for said in texts if said] == ["ab", "c"]
     assert all(ear.batches)
 
 

@@ -93,7 +93,7 @@ class Connection:
                 if event is h11.NEED_DATA:
                     self._protocol.receive_data(await self._receive_more())
             self._body = body_of(self._method, event.status_code, event.headers)
-        except (h11.RemoteProtocolError, ValueError) as error:  # ValueError: a length of more digits than Python reads
+        except h11.RemoteProtocolError as error:
             raise RemoteProtocolError(f"the server speaks no HTTP: {error}") from None
         headers = [*event.headers]
         self._stays_open = event.http_version >= b"1.1" and not _says_close(headers)
