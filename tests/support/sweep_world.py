@@ -46,6 +46,7 @@ import triolet.app.bot
 import triolet.app.conversation
 import triolet.net.transport
 import triolet.telegram.client
+import triolet.tools.mcp_session  # now: under a virtual clock no thread may do it
 from triolet.app.bot import serve_bot
 from triolet.app.supervisor import Supervisor
 from triolet.app.turn import Ask, OpenUnit, Record, Turn, run_turn

@@ -30,6 +30,7 @@ _Names: TypeAlias = Mapping[type[BaseException], str]
 _CONNECTING: _Names = {
     trio.TooSlowError: "ConnectTimeout",
     trio.BrokenResourceError: "ConnectError",
+    trio.ClosedResourceError: "ConnectError",
     OSError: "ConnectError",
     ValueError: "ConnectError",
 }
