@@ -194,6 +194,22 @@ async def test_a_server_without_tls_is_an_error_of_the_connect(autojump_clock: A
             await get(httpx, transport, f"https://{HOST}/")
 
 
+@pytest.mark.parametrize("client", LIBRARIES)
+async def test_a_response_that_is_closed_twice_gives_its_connection_back_once(
+    autojump_clock: Any, client: ModuleType
+) -> None:
+    """Or two requests would share it."""
+    async with open_odd_server(say_ok) as server:
+        transport = open_transport(client, server.connect)
+        response = await transport.handle_async_request(client.Request("GET", f"http://{HOST}/"))
+        await response.extensions[BODY].receive_some()
+        await response.extensions[BODY].receive_some()
+        for _ in range(2):
+            await response.extensions[BODY].aclose()
+        assert len(transport.connections.idle) == 1
+        await transport.aclose()
+
+
 # Connections that are kept
 
 

@@ -96,7 +96,8 @@ async def test_the_socket_is_read_once_for_each_rest(autojump_clock: trio.testin
 async def test_a_rest_has_its_limit(asked_for: float, autojump_clock: trio.testing.MockClock) -> None:
     async with open_watched() as (scene, _):
         ear = await ask(scene, resting(asked_for), *CHATTER, *END)
-        assert (ear.text, ear.times[:4]) == (WHOLE, pytest.approx([0.0, 0.2, 0.4, 0.6], abs=1e-9))
+        assert ear.text == WHOLE
+        assert ear.times[:4] == pytest.approx([0.0, 0.2, 0.4, 0.6], abs=1e-9)
 
 
 @pytest.mark.parametrize("no_rest", [0.0, -1.0, -math.inf])
@@ -126,7 +127,8 @@ async def test_what_a_full_read_left_behind_is_read_at_once(autojump_clock: trio
     long = "x" * (READ_SIZE // 2)
     async with open_watched() as (scene, streams):
         ear = await ask(scene, resting(0.2), Write(body_of([say(long)] * 9)), *END)
-        assert (len(ear.text), trio.current_time()) == (9 * len(long), pytest.approx(0.2, abs=0.2))
+        assert len(ear.text) == 9 * len(long)
+        assert trio.current_time() <= 2 * LONGEST_REST
         assert streams[0].sizes.count(READ_SIZE) >= 4
         assert {at for at, size in zip(streams[0].asked, streams[0].sizes, strict=False) if size == READ_SIZE} == {0.0}
 
