@@ -18,7 +18,6 @@ from triolet.core.ports import ModelRequest
 from triolet.emulator import Exchange
 from triolet.errors import ProviderUnavailable
 from triolet.net.http1 import READ_SIZE
-from triolet.providers.sdk import LONGEST_REST
 
 IDLE = 5.0  # of provider_scenes.model_settings
 
@@ -92,14 +91,6 @@ async def test_the_socket_is_read_once_for_each_rest(autojump_clock: trio.testin
         assert min(gaps[:-2]) == 0.125, "but for the end"
 
 
-@pytest.mark.parametrize("asked_for", [LONGEST_REST, 10.0, math.inf])
-async def test_a_rest_has_its_limit(asked_for: float, autojump_clock: trio.testing.MockClock) -> None:
-    async with open_watched() as (scene, _):
-        ear = await ask(scene, resting(asked_for), *CHATTER, *END)
-        assert ear.text == WHOLE
-        assert ear.times[:4] == pytest.approx([0.0, 0.2, 0.4, 0.6], abs=1e-9)
-
-
 @pytest.mark.parametrize("no_rest", [0.0, -1.0, -math.inf])
 async def test_who_is_awaited_is_read_at_once(no_rest: float, autojump_clock: trio.testing.MockClock) -> None:
     async with open_watched() as (scene, _):
@@ -128,12 +119,12 @@ async def test_what_a_full_read_left_behind_is_read_at_once(autojump_clock: trio
     async with open_watched() as (scene, streams):
         ear = await ask(scene, resting(0.2), Write(body_of([say(long)] * 9)), *END)
         assert len(ear.text) == 9 * len(long)
-        assert trio.current_time() <= 2 * LONGEST_REST
+        assert trio.current_time() <= 0.4
         assert streams[0].sizes.count(READ_SIZE) >= 4
         assert {at for at, size in zip(streams[0].asked, streams[0].sizes, strict=False) if size == READ_SIZE} == {0.0}
 
 
-@pytest.mark.parametrize("rest", [0.2, 10.0])
+@pytest.mark.parametrize("rest", [0.0, 0.2])
 async def test_the_end_of_a_finished_answer_does_not_wait(rest: float, autojump_clock: trio.testing.MockClock) -> None:
     """Neither for the usage behind it, nor for the end of the body: the connection is kept."""
     last = Write(body_of([say("b"), finish()]))
@@ -160,7 +151,7 @@ async def test_a_cancel_within_a_rest_closes_at_once(autojump_clock: trio.testin
         assert (len(streams), scene.pooled, trio.current_time()) == (1, [], 0.0625)
 
 
-@pytest.mark.parametrize("rest", [0.0, 0.125, 10.0])
+@pytest.mark.parametrize("rest", [0.0, 0.125, 0.2])
 async def test_silence_is_as_long_as_ever(rest: float, autojump_clock: trio.testing.MockClock) -> None:
     async with open_watched() as (scene, _):
         ear = Ear()

@@ -52,8 +52,18 @@ def _named(client: ModuleType, names: _Names, request: Any) -> Iterator[None]:
     """What goes wrong has the client library's own names."""
     try:
         yield
-    except tuple(names) as error:
-        name = next(name for kind, name in names.items() if isinstance(error, kind))
+    except (
+        trio.TooSlowError,
+        trio.BrokenResourceError,
+        trio.ClosedResourceError,
+        OSError,
+        ValueError,
+        h11.LocalProtocolError,
+        RemoteProtocolError,
+    ) as error:
+        name = next((name for kind, name in names.items() if isinstance(error, kind)), "")
+        if not name:
+            raise
         raise getattr(client, name)(words_of(error), request=request) from error
 
 
