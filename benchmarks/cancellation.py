@@ -16,7 +16,8 @@ later the next one is stopped. The emulator limits nothing, but the bot keeps it
 
 The goal: a p99 of 10 ms over the floor's at most, and a maximum of three times the floor's.
 
-    python benchmarks/cancellation.py [--only MOMENT] [--live 1 100] [--stops 200] [--json FILE]
+    python benchmarks/cancellation.py [--only MOMENT] [--live 1 100] [--stops 20] [--json FILE] [--plot FILE]
+    python benchmarks/cancellation.py --full     # every moment with 1 and with 100, 200 stops each: six minutes
 """
 
 from __future__ import annotations
@@ -30,15 +31,17 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from subprocess import PIPE, CalledProcessError
-from typing import Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 import attrs
+import report
 import trio
+from report import Figure
 from stoppable import PEOPLE, TOKEN, Addresses
 
 from triolet.emulator import (
@@ -50,6 +53,9 @@ from triolet.emulator import (
     TelegramServer,
     open_telegram_server,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Moment: TypeAlias = Literal["connecting", "tls", "headers", "tokens", "flood", "tool"]
 Name: TypeAlias = Literal["floor", "triolet"]
@@ -72,7 +78,8 @@ PATIENCE: Final = 30.0
 GAP: Final = (0.01, 0.04)
 """Seconds from an answer's begin to the next stop: of even chance, for no phase of anything is to be favoured."""
 
-OVER_FLOOR: Final = 0.010
+OVER_FLOOR: Final = 10.0
+"""Milliseconds."""
 TIMES_FLOOR: Final = 3.0
 
 
@@ -211,18 +218,29 @@ class Cell:
         floor, ours = self.figures()
         return {"floor": attrs.asdict(floor), "triolet": attrs.asdict(ours)} | attrs.asdict(self)
 
-    def row(self) -> str:
+    def figures_told(self) -> list[Figure]:
+        """The p99 is told as what it is over the floor's; the maximum beside the floor's."""
         floor, ours = self.figures()
-        times = "".join(f"{1e3 * seconds:8.2f}" for each in (floor, ours) for seconds in attrs.astuple(each))
-        over, ratio = ours.p99 - floor.p99, ours.most / floor.most
-        met = "met" if over <= OVER_FLOOR and ratio <= TIMES_FLOOR else "not met"
-        return f"{self.moment:12}{self.live:5}{times}{1e3 * over:8.2f}{ratio:8.2f}  {met}"
+        name = f"{self.moment}, {self.live} live"
+        return [
+            Figure(f"{name}: stop to closed socket, p50", 1e3 * ours.p50, "ms", floor=1e3 * floor.p50),
+            Figure(f"{name}: p99 over the floor's", 1e3 * (ours.p99 - floor.p99), "ms", goal=OVER_FLOOR, headline=True),
+            Figure(f"{name}: at most", 1e3 * ours.most, "ms", floor=1e3 * floor.most, goal=TIMES_FLOOR),
+        ]
 
 
-HEAD: Final = (
-    f"{'milliseconds':17}{'floor':>24}{'Triolet':>24}{'p99':>8}{'max':>8}\n"
-    f"{'moment':12}{'live':>5}" + f"{'p50':>8}{'p99':>8}{'max':>8}" * 2 + f"{'over':>8}{'ratio':>8}  goal"
-)
+def draw(cells: Sequence[Cell], axes: Axes) -> None:
+    """Every stop of both programs, in a column for each cell."""
+    for number, name in enumerate(get_args(Name)):
+        dots = [
+            (place + (number - 0.5) * 0.3, 1e3 * seconds)
+            for place, cell in enumerate(cells)
+            for seconds in cell.times[name]
+        ]
+        axes.plot(*zip(*dots, strict=True), ".", alpha=0.4, label=name)
+    axes.set_xticks(range(len(cells)), [f"{cell.moment}\n{cell.live}" for cell in cells], fontsize="x-small")
+    axes.set(ylabel="ms from the press to the closed socket", yscale="log", title="Stopping")
+    axes.legend()
 
 
 async def measure(rigs: Sequence[Rig], moment: Moment, live: int, stops: int) -> Cell:
@@ -309,34 +327,37 @@ def groups(moments: Iterable[Moment]) -> list[list[Moment]]:
     return [list(group) for _, group in parted]
 
 
-async def measure_all(moments: Iterable[Moment], lives: Sequence[int], stops: int) -> list[Cell]:
-    """Every cell; its row is printed as soon as it is known."""
+async def measure_all(plan: Mapping[Moment, Sequence[int]], stops: int) -> list[Cell]:
+    """Every cell: a moment, with each number of live answers. It is told by a dot as soon as it is known."""
     cells = []
-    print(HEAD)
     with tempfile.TemporaryDirectory() as folder:
-        for group in groups(moments):
+        for group in groups(plan):
             async with open_rigs(group, Path(folder)) as rigs:
                 for moment in group:
-                    for live in lives:
+                    for live in plan[moment]:
                         cells.append(await measure(rigs, moment, live, stops))
-                        print(cells[-1].row(), flush=True)
+                        print(".", end="", file=sys.stderr, flush=True)
                     for rig in rigs:
                         await rig.silence.tell("speak")
                         await rig.end(moment)
+    print(file=sys.stderr)
     return cells
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=get_args(Moment))
-    parser.add_argument("--live", type=int, nargs="+", default=[1, 100])
-    parser.add_argument("--stops", type=int, default=200)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--live", type=int, nargs="+", help="how many answers; default: 1, and 100 between tokens")
+    parser.add_argument("--stops", type=int, help="default: 20; the p99 of so few is their maximum")
+    parser.add_argument("--full", action="store_true", help="as --live 1 100 --stops 200")
+    report.add_options(parser)
     given = parser.parse_args()
-    moments = [given.only] if given.only else get_args(Moment)
-    cells = trio.run(measure_all, moments, sorted(given.live), given.stops)
-    if given.json:
-        given.json.write_text(json.dumps([cell.details() for cell in cells], indent=2), encoding="utf-8")
+    live, stops = given.live or ([1, 100] if given.full else None), given.stops or (200 if given.full else 20)
+    moments: Sequence[Moment] = [given.only] if given.only else get_args(Moment)
+    plan = {each: sorted(live or ([1, 100] if each == "tokens" else [1])) for each in moments}
+    cells = trio.run(measure_all, plan, stops)
+    told = [figure for cell in cells for figure in cell.figures_told()]
+    report.tell(given, told, lambda axes: draw(cells, axes), {"cells": [cell.details() for cell in cells]})
 
 
 if __name__ == "__main__":

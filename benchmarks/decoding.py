@@ -6,36 +6,38 @@
     SDK     the official SDK's own loop over its own events
 
 A process of its own plays the answers (`canned_server`), back to back and 1.2 ms apart. The readers take turns, and
-each must have read the whole text. A figure is the median over all rounds: of a whole request's CPU time, by its
-events, or of the ratio of two such times within a round. Times depend on the machine, and on what else it does; ratios
-do so less.
+each must have read the whole text. A time is the median over all rounds of a whole request's CPU time, by its events;
+the floor of ours is raw, and that of the SDK's is ours, so that its ratio tells how many times more it takes. Times
+depend on the machine, and on what else it does; ratios do so less. The details have each round's ratios.
 
-    python benchmarks/decoding.py [--only chat|responses|messages] [--rounds 5] [--burst 5000] [--paced 800] [--json]
+    python benchmarks/decoding.py [--only chat|responses|messages] [--rounds 3] [--burst 5000] [--paced 500]
+                                  [--json FILE] [--plot FILE]
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import anthropic
 import attrs
 import httpx2
 import msgspec
 import openai
+import report
 import trio
 from anthropic.types import MessageParam
 from canned_server import words
 from openai.types.chat import ChatCompletionUserMessageParam
+from report import Figure
 
 from triolet.config import ModelSettings, Secret
 from triolet.core.conversation import Message
@@ -43,11 +45,16 @@ from triolet.core.events import Batch, TextDelta
 from triolet.core.ports import ModelRequest
 from triolet.providers import open_provider
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Dialect: TypeAlias = Literal["chat", "responses", "messages"]
 Reader: TypeAlias = Literal["raw", "ours", "SDK"]
 Read: TypeAlias = Callable[[], Awaitable[list[str]]]
 """Asks, and reads to the end; returns the pieces of the text."""
 
+TIMES_RAW: Final = 1.3
+TIMES_OURS: Final = 2.0
 QUESTION: Final = "Say many words"
 MOST: Final = 4096
 """Tokens that a request asks for at most; the server does not mind."""
@@ -259,18 +266,34 @@ class Row:
             raise RuntimeError(f"{self.dialect}: a reader lost text")
         return used / self.speech.count * 1e6
 
-    def figures(self) -> dict[str, float | str]:
-        return {
-            "dialect": self.dialect,
-            "pace": self.speech.pace,
-            **{reader: statistics.median(costs) for reader, costs in self.costs.items()},
-            "ours/raw": self._ratio("ours", "raw"),
-            "SDK/ours": self._ratio("SDK", "ours"),
-        }
+    def figures(self) -> list[Figure]:
+        raw, ours, sdk = (statistics.median(self.costs[reader]) for reader in get_args(Reader))
+        is_burst = self.speech.pace == "burst"
+        name = f"{self.dialect}, {'back to back' if is_burst else 'one by one'}"
+        return [
+            Figure(f"{name}: an event", ours, "µs", floor=raw, goal=TIMES_RAW, headline=is_burst),
+            Figure(f"{name}: an event in the SDK's loop", sdk, "µs", floor=ours, goal=TIMES_OURS, at_least=True),
+        ]
 
-    def _ratio(self, one: Reader, other: Reader) -> float:
+    def details(self) -> dict[str, Any]:
+        """With the ratios within each round."""
+        ratios = {"ours/raw": self._ratios("ours", "raw"), "SDK/ours": self._ratios("SDK", "ours")}
+        return {"dialect": self.dialect, "pace": self.speech.pace, "costs": self.costs, **ratios}
+
+    def _ratios(self, one: Reader, other: Reader) -> list[float]:
         pairs = zip(self.costs[one], self.costs[other], strict=True)
-        return statistics.median(cost / least for cost, least in pairs)
+        return [cost / least for cost, least in pairs]
+
+
+def draw(rows: Sequence[Row], axes: Axes) -> None:
+    """Bars, three for each dialect and pace."""
+    for number, reader in enumerate(get_args(Reader)):
+        medians = [statistics.median(row.costs[reader]) for row in rows]
+        places = [place + (number - 1) * 0.27 for place in range(len(rows))]
+        axes.bar(places, medians, width=0.25, label=reader)
+    axes.set_xticks(range(len(rows)), [f"{row.dialect},\n{row.speech.pace}" for row in rows])
+    axes.set(ylabel="µs of CPU an event", yscale="log", title="Decoding")
+    axes.legend()
 
 
 async def open_row(stack: AsyncExitStack, dialect: Dialect, speech: Speech, base: str) -> Row:
@@ -307,22 +330,17 @@ def play() -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=get_args(Dialect))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--burst", type=int, default=5_000)
-    parser.add_argument("--paced", type=int, default=800)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--paced", type=int, default=500)
+    report.add_options(parser)
     given = parser.parse_args()
     dialects = [given.only] if given.only else get_args(Dialect)
     speeches = [Speech("burst", given.burst), Speech("paced", given.paced)]
     with play() as base:
-        rows = [row.figures() for row in trio.run(measure, dialects, speeches, given.rounds, base)]
-    if given.json:
-        print(json.dumps(rows, indent=2))
-        return
-    print(f"{'us of CPU an event':24}" + "".join(f"{name:>10}" for name in list(rows[0])[2:]))
-    for row in rows:
-        name = f"{row['dialect']}, {row['pace']}"
-        print(f"{name:24}" + "".join(f"{row[key]:10.2f}" for key in list(row)[2:]))
+        rows = trio.run(measure, dialects, speeches, given.rounds, base)
+    told = [figure for row in rows for figure in row.figures()]
+    report.tell(given, told, lambda axes: draw(rows, axes), {"rows": [row.details() for row in rows]})
 
 
 if __name__ == "__main__":

@@ -9,23 +9,25 @@ are seen whole, and a call takes its 60 ms.
 
 Answers stay within one message: tokens have 5 characters, or fewer where 4096 would not do. With --long all have 5.
 
-    python benchmarks/freshness.py [--lengths 60] [--only drafts|edits|groups|peers|after] [--long] [--json]
+    python benchmarks/freshness.py [--lengths 24] [--only drafts|edits|groups|peers|after] [--long]
+                                   [--json FILE] [--plot FILE]
     python benchmarks/freshness.py --simulate     # the pace of drafts without the bot: seconds, for tuning
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 import attrs
+import report
 import trio
 from even_model import Speech
 from optimum import Problem, Window, best_schedule, bucket
+from report import Figure
 from simulation import SimulatedDrafts
 from stage import CALL, GROUP, LIMITS, PERSON, Answer, Kind, open_stage
 from trio.testing import MockClock
@@ -35,12 +37,18 @@ from triolet.core.pace import FramePace, draft_spacing
 from triolet.core.text import MESSAGE_LIMIT
 from triolet.observe.log import configure
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SHORTEST, LONGEST = 0.5, 120.0
-LENGTHS = 60
+LENGTHS = 24
 LISTED = 6
 """How many of the answers have a row of their own."""
 
 Row: TypeAlias = dict[str, float | str]
+
+GOALS: Final = {"drafts": (1.65, 2.1, 1.0)}
+"""The most that the mean and the worst ratio may be, and the longest gap in seconds."""
 
 TRIED = (2.0, 20.0, 60.0)
 """Seconds of the answers for which the simulation is held against the bot."""
@@ -106,7 +114,7 @@ def best_wait(kind: Kind, speech: Speech) -> float:
 
 
 @attrs.frozen
-class Figures:
+class Fresh:
     """Of one answer: seconds, and how often the best wait goes into its wait."""
 
     seconds: float
@@ -123,13 +131,13 @@ class Figures:
         return self.wait / self.best
 
 
-def figures(kind: Kind, answer: Answer) -> Figures:
+def freshness(kind: Kind, answer: Answer) -> Fresh:
     """Its figures.
 
     Raises:
         RuntimeError: the answer is fresher than the best, so one of the two is wrong.
     """
-    found = Figures(
+    found = Fresh(
         seconds=(answer.speech.tokens - 1) * answer.speech.every,
         wait=answer.wait,
         best=best_wait(kind, answer.speech),
@@ -146,11 +154,22 @@ def figures(kind: Kind, answer: Answer) -> Figures:
 
 @attrs.frozen
 class Report:
-    """A title, and rows with the same columns, as they are printed; ``details`` is what --json adds."""
+    """A title, and rows with the same columns, as they are printed.
+
+    ``figures`` are what is told of them beside; ``details`` is what --json adds, an answer each.
+    """
 
     title: str
     rows: list[Row]
     details: list[dict[str, float]] = attrs.field(factory=list)
+    figures: list[Figure] = attrs.field(factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.title.partition(":")[0]
+
+    def told(self) -> dict[str, Any]:
+        return {"title": self.title, "rows": self.rows, "details": self.details}
 
     def text(self) -> str:
         """A table as README writes them."""
@@ -168,18 +187,44 @@ def in_virtual_time() -> MockClock:
 def report_lengths(kind: Kind, options: Options) -> Report:
     speeches = [speech_of(seconds, long=options.long) for seconds in lengths(options.lengths)]
     answers = trio.run(measure_lengths, kind, speeches, clock=in_virtual_time())
-    return report_figures(kind, [figures(kind, answer) for answer in answers])
+    return report_answers(kind, [freshness(kind, answer) for answer in answers])
 
 
-def report_figures(name: str, found: Sequence[Figures]) -> Report:
+def report_answers(name: str, found: Sequence[Fresh]) -> Report:
     """All of them in a row, some in rows of their own, from the shortest to the longest, and each in the details."""
     listed = sorted({round(number * (len(found) - 1) / (LISTED - 1)) for number in range(LISTED)})
     rows = [summary(found), *(single(found[number]) for number in listed)]
     details = [attrs.asdict(each) | {"ratio": each.ratio} for each in found]
-    return Report(f"{name}: {len(found)} answers of {SHORTEST} to {LONGEST:g} s", rows, details)
+    title = f"{name}: {len(found)} answers of {SHORTEST} to {LONGEST:g} s"
+    return Report(title, rows, details, figures(name, found))
 
 
-def summary(found: Sequence[Figures]) -> Row:
+def figures(name: str, found: Sequence[Fresh]) -> list[Figure]:
+    """What is told of all answers; drafts alone were tuned for a goal."""
+    mean, worst, gap = GOALS.get(name, (None, None, None))
+    wait, ratios = statistics.fmean(each.wait for each in found), [each.ratio for each in found]
+    refused = sum(each.refused for each in found)
+    return [
+        Figure(f"{name}: mean wait", 1e3 * wait, "ms"),
+        Figure(f"{name}: wait to the best, on average", statistics.fmean(ratios), "×", goal=mean, headline=True),
+        Figure(f"{name}: wait to the best, at worst", max(ratios), "×", goal=worst),
+        Figure(f"{name}: longest gap", max(each.gap for each in found), "s", goal=gap),
+        Figure(f"{name}: first text", 1e3 * max(each.first for each in found), "ms"),
+        Figure(f"{name}: end to whole text", 1e3 * max(each.end for each in found), "ms"),
+        Figure(f"{name}: 429s", refused, "", goal=0),
+    ]
+
+
+def draw(reports: Mapping[str, Report], axes: Axes) -> None:
+    """The ratio to the best, by an answer's length."""
+    for name, each in reports.items():
+        axes.plot(*zip(*((row["seconds"], row["ratio"]) for row in each.details), strict=True), marker=".", label=name)
+    axes.set(xlabel="seconds of the answer", xscale="log", ylabel="wait, to the best possible", title="Freshness")
+    axes.set_ylim(bottom=1)
+    axes.legend()
+
+
+def summary(found: Sequence[Fresh]) -> Row:
     worst = max(found, key=lambda each: each.ratio)
     mean = statistics.fmean(each.ratio for each in found)
     return {
@@ -195,7 +240,7 @@ def summary(found: Sequence[Figures]) -> Row:
     }
 
 
-def single(each: Figures) -> Row:
+def single(each: Fresh) -> Row:
     return summary([each]) | {"answer": f"{each.seconds:.1f} s", "ratio": f"{each.ratio:.2f}"}
 
 
@@ -267,7 +312,7 @@ def simulated(speech: Speech) -> Answer:
 
 def report_simulation(options: Options) -> Report:
     speeches = [speech_of(seconds) for seconds in lengths(options.lengths)]
-    return report_figures("drafts, the pace alone", [figures("drafts", simulated(speech)) for speech in speeches])
+    return report_answers("drafts, the pace alone", [freshness("drafts", simulated(speech)) for speech in speeches])
 
 
 def report_tried() -> Report:
@@ -293,19 +338,19 @@ def main() -> None:
     parser.add_argument("--only", choices=REPORTS)
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--simulate", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    report.add_options(parser)
     given = parser.parse_args()
     configure(level="warning")
     options = Options(lengths=given.lengths, long=given.long)
     if given.simulate:
         makers: Iterable[Callable[[], Report]] = [partial(report_simulation, options), report_tried]
     else:
-        makers = [partial(report, options) for name, report in REPORTS.items() if given.only in {None, name}]
+        makers = [partial(make, options) for name, make in REPORTS.items() if given.only in {None, name}]
     reports = [make() for make in makers]
-    if given.json:
-        print(json.dumps([attrs.asdict(report) for report in reports], indent=2))
-    else:
-        print("\n".join(report.text() for report in reports))
+    print("\n".join(each.text() for each in reports))
+    told = [figure for each in reports for figure in each.figures]
+    drawn = {each.name: each for each in reports if each.details}
+    report.tell(given, told, lambda axes: draw(drawn, axes), {"reports": [each.told() for each in reports]})
 
 
 if __name__ == "__main__":

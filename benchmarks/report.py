@@ -103,15 +103,16 @@ def table(figures: Iterable[Figure]) -> list[str]:
 
 
 def plot(file: Path, draw: Callable[[Axes], None]) -> None:
-    """Draw a picture of one pair of axes."""
+    """Draw a picture of one pair of axes; equal figures give equal files."""
     import matplotlib as mpl  # noqa: PLC0415  # only where a picture is wanted
 
     mpl.use("Agg")
+    mpl.rcParams["svg.hashsalt"] = "triolet"  # ids are random otherwise
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     picture, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     draw(axes)
-    picture.savefig(file)
+    picture.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else {})
     plt.close(picture)
 
 

@@ -1,98 +1,59 @@
 """What it takes that nothing is lost: the start with all that was left, and the writes of an answer.
 
-    start      from the process's beginning to its first getUpdates, beside ``python -c "import trio, httpx"``,
-               turn and turn about; with an empty database, and with `LEFT` questions that wait in it
+    start      from the process's beginning to its first getUpdates, with `LEFT` questions that wait in its database,
+               and with none, turn and turn about; `startup` has a start beside the bare imports
     writes     commits, bytes and time of the store for one answer: a short one, and one of a thousand tokens
 
 The processes are `triolet run` with the scripted model and an emulator in this process, over TCP. Commits and bytes
 are read from SQLite's write-ahead log (https://www.sqlite.org/fileformat2.html#walformat): a frame that ends a
 transaction says so. The time is that of the store's jobs, in their thread.
 
-The goals: a start in 2.5 times the bare imports, and `LEFT` questions taken up within five seconds.
+The goal: `LEFT` questions are taken up within five seconds.
 
-    python benchmarks/restart.py [--starts 9] [--json FILE]
+    python benchmarks/restart.py [--starts 5] [--json FILE] [--plot FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import struct
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
+import report
 import trio
+from report import Figure
+from startup import PEOPLE, TOKEN, open_emulator, open_town
 
 from triolet.app.bot import serve_bot
 from triolet.config import AccessSettings, ModelSettings, Secret, Settings, StoreSettings, TelegramSettings
-from triolet.emulator import EmulatedTelegram, Limits, TelegramServer, open_telegram_server
+from triolet.emulator import TelegramServer, open_telegram_server
+from triolet.observe.log import configure
 from triolet.providers.scripted import Pause, Say, ScriptedProvider, constant
 from triolet.store import ThreadExecutor, open_store
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 T = TypeVar("T")
 
-TOKEN: Final = "42:bench"  # the emulator's
-PEOPLE: Final = range(1001, 1201)
 LEFT: Final = 1000
 PACE: Final = 100.0
 """Tokens a second."""
 
-ANSWERS: Final = {"short, 20 tokens": (20, 10), "1,000 tokens in 10 s": (1000, 2)}
+ANSWERS: Final = {"short, 20 tokens": (20, 10), "1,000 tokens in 10 s": (1000, 1)}
 """Tokens of an answer, and how often it is asked for."""
 
-IMPORTS: Final = 2.5
 SECONDS_FOR_LEFT: Final = 5.0
 
 
 # The start
-
-
-def environment(base: str, database: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRIOLET_")}
-    ours = {
-        "TELEGRAM_TOKEN": TOKEN,
-        "TELEGRAM_API_BASE": base,
-        "ACCESS_ALLOW": json.dumps([*PEOPLE]),
-        "MODEL_PROVIDER": "scripted",
-        "STORE_PATH": str(database),
-    }
-    return kept | {f"TRIOLET_{name}": value for name, value in ours.items()}
-
-
-def polls(telegram: EmulatedTelegram) -> int:
-    return len(telegram.calls("getUpdates"))
-
-
-async def time_start(server: TelegramServer, base: str, database: Path) -> float:
-    """Seconds from the process's beginning to its first poll."""
-    before = polls(server.telegram)
-    command = [sys.executable, "-m", "triolet", "run"]
-    env, folder = environment(base, database), database.parent
-    quiet = subprocess.DEVNULL
-    began = time.perf_counter()
-    process = await trio.lowlevel.open_process(command, env=env, cwd=folder, stdout=quiet, stderr=quiet)
-    with trio.fail_after(60):
-        await server.wait_until(lambda: polls(server.telegram) > before)
-    seconds = time.perf_counter() - began
-    process.kill()
-    await process.wait()
-    return seconds
-
-
-async def time_imports() -> float:
-    began = time.perf_counter()
-    await trio.run_process([sys.executable, "-c", "import trio, httpx"])
-    return time.perf_counter() - began
 
 
 def question(number: int) -> dict[str, Any]:
@@ -107,22 +68,18 @@ async def leave_questions(database: Path) -> None:
         await store.receive([question(number) for number in range(LEFT)])
 
 
-async def measure_starts(server: TelegramServer, base: str, folder: Path, starts: int) -> dict[str, float]:
-    times: dict[str, list[float]] = {"imports": [], "start": [], "start with questions": []}
-    for number in range(starts + 1):  # the first one fills the caches of files
-        left = folder / f"left{number}.db"
-        await leave_questions(left)
-        once = [
-            await time_imports(),
-            await time_start(server, base, folder / f"empty{number}.db"),
-            await time_start(server, base, left),
-        ]
-        if number:
-            for name, seconds in zip(times, once, strict=True):
-                times[name].append(seconds)
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    ratios = [start / bare for start, bare in zip(times["start"], times["imports"], strict=True)]
-    return medians | {"ratio": statistics.median(ratios)}
+async def measure_starts(folder: Path, starts: int) -> dict[str, list[float]]:
+    """Seconds of the starts without and with the questions."""
+    times: dict[str, list[float]] = {"empty": [], "left": []}
+    async with open_town() as town:
+        for number in range(starts + 1):  # the first one fills the caches of files
+            left = folder / f"left{number}.db"
+            await leave_questions(left)
+            once = await town.time_start(folder / f"empty{number}.db"), await town.time_start(left)
+            if number:
+                times["empty"].append(once[0])
+                times["left"].append(once[1])
+    return times
 
 
 # The writes
@@ -196,59 +153,51 @@ async def answer(server: TelegramServer, number: int) -> None:
     await trio.sleep(1.2)
 
 
-def open_emulator() -> EmulatedTelegram:
-    telegram = EmulatedTelegram(token=TOKEN, limits=Limits.none(), epoch=int(time.time() - trio.current_time()))
-    for person in PEOPLE:
-        telegram.add_private_chat(person)
-    return telegram
-
-
 # All of it
-
-
-@asynccontextmanager
-async def open_town() -> AsyncIterator[tuple[TelegramServer, str]]:
-    async with open_telegram_server(open_emulator()) as server, trio.open_nursery() as nursery:
-        yield server, await nursery.start(server.serve_tcp)
-        nursery.cancel_scope.cancel()
 
 
 async def measure(starts: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        async with open_town() as (server, base):
-            begun = await measure_starts(server, base, folder, starts)
+        begun = await measure_starts(folder, starts)
         writes = {name: await measure_writes(*each, folder) for name, each in ANSWERS.items()}
     return {"start": begun, "writes": writes}
 
 
-def table(found: dict[str, Any]) -> list[str]:
-    start, writes = found["start"], found["writes"]
-    met = {True: "met", False: "missed"}
-    ratio = f"{start['ratio']:.2f} times the imports ({met[start['ratio'] <= IMPORTS]}: {IMPORTS})"
-    recovery = f"({met[start['start with questions'] <= SECONDS_FOR_LEFT]}: {SECONDS_FOR_LEFT:g} s)"
-    lines = [
-        f"bare imports                      {start['imports']:7.3f} s",
-        f"start to first getUpdates         {start['start']:7.3f} s   {ratio}",
-        f"the same with {LEFT} questions     {start['start with questions']:7.3f} s   {recovery}",
+def figures(found: Mapping[str, Any]) -> list[Figure]:
+    empty, left = (statistics.median(found["start"][name]) for name in ("empty", "left"))
+    named = f"start with {LEFT:,} questions left"
+    return [
+        Figure(named, left, "s", goal=SECONDS_FOR_LEFT, headline=True),
+        Figure(f"{named}, beside none", left, "s", floor=empty),
+        *(figure for name, each in found["writes"].items() for figure in writes_figures(name, each)),
     ]
-    for name, each in writes.items():
-        lines.append(
-            f"answer: {name:24}  {each['commits']:5.1f} commits  {each['bytes'] / 1024:7.1f} KiB  "
-            f"{each['seconds'] * 1000:6.1f} ms"
-        )
-    return lines
+
+
+def writes_figures(name: str, each: Mapping[str, float]) -> list[Figure]:
+    return [
+        Figure(f"{name}: commits", each["commits"], ""),
+        Figure(f"{name}: written", each["bytes"] / 1024, "KiB"),
+        Figure(f"{name}: the store's time", each["seconds"] * 1e3, "ms"),
+    ]
+
+
+def draw(found: Mapping[str, Any], axes: Axes) -> None:
+    """Each start with questions and each without, in turn."""
+    for name, label in (("left", f"with {LEFT:,} questions left"), ("empty", "with none")):
+        axes.plot(range(1, len(found["start"][name]) + 1), found["start"][name], marker="o", label=label)
+    axes.set(xlabel="turn", ylabel="seconds", ylim=(0, None), title="Start to first getUpdates")
+    axes.legend()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--starts", type=int, default=9, help="how often each program is started")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--starts", type=int, default=5, help="how often each program is started")
+    report.add_options(parser)
     given = parser.parse_args(arguments)
+    configure(level="warning")
     found = trio.run(measure, given.starts)
-    print("\n".join(table(found)))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+    report.tell(given, figures(found), lambda axes: draw(found, axes), found)
 
 
 if __name__ == "__main__":

@@ -1,139 +1,188 @@
-"""Latency to the first token, on loopback: what Triolet adds between Telegram, the model and the screen.
+"""Latency to the first token: what a bot adds between Telegram, the model and the screen.
 
-For each question, over real TCP: the emulator hands out the update; the provider is asked; it says its first word at
-once; the first draft with that word arrives at the emulator. Beside it, in the same run, a floor: the same library's
-bare request with the same draft, over a warm connection. Absolute times depend on the machine; the ratio does not.
+Real processes, real sockets on loopback. A Bot API hands out a question; the program asks the model; the model's first
+word comes a while later; the program shows it. Two parts of that are the program's, and both are told:
 
-    python benchmarks/ttft.py [--turns 100] [--json FILE]
+    asked    from the update handed out to the whole request, head and body, at the model's server
+    shown    from the first word sent to the whole call, at the Bot API, that first shows text
+
+One process, this one, is both servers and keeps the time, so that no other clock is asked (`lean_http`); it answers in
+some ten microseconds, which are the same for all. Beside Triolet run, turn and turn about, in the same minute: the
+least program on the same libraries, twice: without and with the commit that keeps a question from getting lost
+(`racers/floor.py`); a program on bare sockets; and bots on other libraries (`racing.PEERS`). They take turns in
+small blocks, whose order is drawn, and of which the first turn does not count. Each question is asked in a chat of its
+own, a random while after the last call about the one before. The cases:
+
+    drafts            Chat Completions, drafts, warm, plain, idle; the model's first word comes 60 ms after the request
+    no wait           the same, with the first word sent together with the head of the answer: "Thinking…" is in the way
+    edits, group      answers that are messages: in private chats because the settings say so, in groups always
+    openai-responses, anthropic                       the other dialects
+    TLS               both servers with certificates
+    busy              with 100 other answers being written, each of 10 words a second (the floor only reads those)
+    cold              a process's first question, which waits for it: what is imported late and connected is in it
+    peers             other bots, each by drafts or by edits, with the intervals that their documentation shows
+
+The goal: both parts at most twice the floor's, by their medians.
+
+    python benchmarks/ttft.py [--turns 100] [--only CASE ...] [--no-peers] [--json FILE] [--plot FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable
-from functools import partial
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import httpx
-import trio
+from meeting import (
+    BUSY,
+    PARTS,
+    Case,
+    Meeting,
+    Part,
+    Row,
+    measure_busy,
+    measure_cold,
+    measure_warm,
+)
+from racing import COMMITTING, FLOOR, PEERS, RAW, TRIOLET, Town, Way, not_installed
+from report import Figure, add_options, tell
 
-from triolet.app.bot import serve_bot
-from triolet.config import AccessSettings, ModelSettings, Secret, Settings, StoreSettings, TelegramSettings
-from triolet.core.events import Batch, Finished, TextDelta
-from triolet.core.ports import ModelRequest
-from triolet.emulator import EmulatedTelegram, Limits, TelegramServer, open_telegram_server
-from triolet.store import ThreadExecutor
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-TOKEN = "42:bench"
-FIRST_PERSON = 1001
-"""Each question comes from another person, for every chat has a budget of its own."""
+GOAL: Final = 2.0
 
-
-class StopwatchProvider:
-    """Speaks a word at once, and ends when it is told; ``asked`` is when."""
-
-    prefills = False
-
-    def __init__(self) -> None:
-        self.asked = 0.0
-        self.end = trio.Event()
-
-    async def stream(self, request: ModelRequest, emit: Callable[[Batch], None]) -> None:
-        self.asked = trio.current_time()
-        self.end = trio.Event()
-        emit((TextDelta("Hello"),))
-        await self.end.wait()
-        emit((Finished("stop"),))
+DRAFTS: Final = "drafts"
+CASES: Final = (
+    Case(DRAFTS, share=0.4, programs=(RAW, COMMITTING)),
+    Case(DRAFTS, share=1.0),
+    Case("no wait", wait=0.0),
+    Case("edits", Way(edits=True)),
+    Case("group", group=True),
+    Case("openai-responses", Way("openai-responses")),
+    Case("anthropic", Way("anthropic")),
+    Case("TLS", Way(tls=True)),
+    Case("busy", busy=BUSY),
+    *(Case("peers", way, share=0.05 if each.waits else 0.12, programs=(each,)) for each, way in PEERS.items()),
+)
+LABELS: Final[dict[Part, str]] = {
+    "asked": "asked: update to request",
+    "shown": "shown: first word to first text",
+}
+ONLY: Final = (*dict.fromkeys(case.name for case in CASES), "cold")
 
 
 @attrs.frozen
-class Sample:
-    """Seconds from the message to the request, and from the first word to its draft."""
+class Found:
+    """All rows; ``begun`` is how long a process takes from its start to its first request; ``missing`` says why."""
 
-    update_to_request: float
-    token_to_draft: float
+    rows: list[Row] = attrs.Factory(list)
+    begun: dict[str, float] = attrs.Factory(dict)
+    missing: dict[str, str] = attrs.Factory(dict)
 
+    def take_cold(self, measured: Sequence[tuple[Row, float]]) -> None:
+        self.rows.extend(row for row, _ in measured)
+        self.begun.update({row.program: begun for row, begun in measured})
 
-async def measure_turn(server: TelegramServer, provider: StopwatchProvider, person: int) -> Sample:
-    telegram = server.telegram
-    seen = len(telegram.journal)
-    said = trio.current_time()
-    server.say(person, "Hello")
-
-    def drafts() -> list[float]:
-        return [c.received for c in telegram.journal[seen:] if c.method == "sendMessageDraft" and c.params["text"]]
-
-    def messages() -> list[str]:
-        return [call.method for call in telegram.journal[seen:] if call.method == "sendMessage" and call.answered]
-
-    await server.wait_until(lambda: bool(drafts()))
-    sample = Sample(provider.asked - said, drafts()[0] - provider.asked)
-    provider.end.set()
-    await server.wait_until(lambda: bool(messages()))
-    return sample
+    def row(self, case: str, program: str) -> Row | None:
+        return next((row for row in self.rows if (row.case, row.program) == (case, program)), None)
 
 
-async def measure_floor(base: str, turns: int) -> list[float]:
-    """Seconds of a bare draft call, sent to answered, which is more than sent to received."""
-    draft = {"chat_id": FIRST_PERSON, "draft_id": 1, "text": "Hello", "can_stop": True, "keep_on_stop": True}
-    times = []
-    async with httpx.AsyncClient() as client:
-        for _ in range(turns + 1):
-            began = trio.current_time()
-            (await client.post(f"{base}/bot{TOKEN}/sendMessageDraft", json=draft)).raise_for_status()
-            times.append(trio.current_time() - began)
-    return times[1:]
+def measure(turns: int, only: Sequence[str]) -> Found:
+    missing = not_installed(PEERS) if "peers" in only else {}  # nobody serves while packages are installed
+    found = Found(missing=missing)
+    cases = [case for case in CASES if case.name in only and case.programs[0].name not in missing]
+    with tempfile.TemporaryDirectory() as name:
+        meeting = Meeting(Town(Path(name)))
+        try:
+            found.rows.extend(measure_warm(meeting, [case for case in cases if not case.busy], turns))
+            for case in cases:
+                if case.busy:
+                    found.rows.extend(measure_busy(meeting, case, turns))
+            meeting.end()
+            if "cold" in only:
+                found.take_cold(measure_cold(meeting))
+        finally:
+            meeting.end()
+    return found
 
 
-async def measure(turns: int) -> tuple[list[Sample], list[float]]:
-    telegram = EmulatedTelegram(token=TOKEN, limits=Limits.none(), epoch=time.time() - trio.current_time())
-    people = range(FIRST_PERSON, FIRST_PERSON + turns + 1)
-    for person in people:
-        telegram.add_private_chat(person)
-    provider = StopwatchProvider()
-    async with open_telegram_server(telegram) as server, trio.open_nursery() as nursery:
-        base = await nursery.start(server.serve_tcp)
-        settings = Settings(
-            telegram=TelegramSettings(token=Secret(TOKEN), api_base=base),
-            access=AccessSettings(allow=tuple(people)),
-            model=ModelSettings(provider="scripted"),
-            store=StoreSettings(path=Path(":memory:")),
-        )
-        shutdown = trio.Event()
-        serve = partial(serve_bot, settings, [provider], executor=ThreadExecutor(), shutdown=shutdown)
-        await nursery.start(serve)
-        samples = [await measure_turn(server, provider, person) for person in people][1:]
-        floor = await measure_floor(base, turns)
-        nursery.cancel_scope.cancel()
-    return samples, floor
+def figures(found: Found) -> Iterator[Figure]:
+    for row in found.rows:
+        is_headline = (row.case, row.program) == (DRAFTS, TRIOLET.name)
+        floor = found.row(DRAFTS if row.case == "peers" else row.case, FLOOR.name)
+        for part in PARTS:
+            if row.program != FLOOR.name:
+                is_goal = row.program == TRIOLET.name and row.case != "cold"
+                least = None if floor is None else floor.p50(part) * 1e3
+                goal = GOAL if is_goal and least is not None else None
+                value = row.p50(part) * 1e3
+                yield Figure(told(row, part, "p50"), value, "ms", least, goal, headline=is_headline)
+            if row.program == TRIOLET.name and floor is not None and row.case != "cold":
+                worst = "p99" if len(row.laps) >= 100 else "max"
+                yield Figure(told(row, part, worst), row.p99(part) * 1e3, "ms", floor.p99(part) * 1e3)
+    ours, committing = found.row(DRAFTS, TRIOLET.name), found.row(DRAFTS, COMMITTING.name)
+    if ours is not None and committing is not None:
+        value, floor_too = ours.p50("asked") * 1e3, committing.p50("asked") * 1e3
+        yield Figure("drafts, Triolet: asked, p50, over floor + commit", value, "ms", floor_too)
+    if found.begun:
+        begun = found.begun
+        yield Figure("cold, Triolet: start to request", begun[TRIOLET.name] * 1e3, "ms", begun[FLOOR.name] * 1e3)
 
 
-def row(name: str, times: list[float], floor: float) -> dict[str, float | str]:
-    median, worst = statistics.median(times), max(times)
-    return {"figure": name, "p50_ms": median * 1e3, "max_ms": worst * 1e3, "over_floor": median / floor}
+def told(row: Row, part: Part, figure: str) -> str:
+    return f"{row.case}, {row.program}: {part}, {figure}"
+
+
+def details(found: Found) -> dict[str, Any]:
+    rows = [
+        {"case": row.case, "program": row.program, "turns": len(row.laps)}
+        | {
+            f"{part} p{rank} ms": value * 1e3
+            for part in PARTS
+            for rank, value in ((50, row.p50(part)), (99, row.p99(part)))
+        }
+        for row in found.rows
+    ]
+    return {"rows": rows, "not installed": found.missing}
+
+
+def draw(found: Found, axes: Axes) -> None:
+    """A bar for each part of each program, on a logarithmic scale: its median, and a whisker up to the p99."""
+    rows = [row for row in found.rows if row.case in {DRAFTS, "peers"}]
+    rows.sort(key=lambda row: row.p50("asked") + row.p50("shown"), reverse=True)
+    bars: tuple[tuple[float, Part, str], ...] = ((0.2, "asked", "tab:blue"), (-0.2, "shown", "tab:orange"))
+    for place, part, colour in bars:
+        medians = [row.p50(part) * 1e3 for row in rows]
+        over = [max(0.0, row.p99(part) * 1e3 - median) for row, median in zip(rows, medians, strict=True)]
+        heights = [number + place for number in range(len(rows))]
+        whiskers = [[0.0] * len(rows), over]
+        axes.barh(heights, medians, 0.4, xerr=whiskers, color=colour, ecolor="0.4", capsize=2, label=LABELS[part])
+    axes.set_yticks(range(len(rows)), [row.program for row in rows])
+    axes.set_xscale("log")
+    axes.set_xlabel("milliseconds: median, and at the whisker's end the p99, or the most of fewer than 100 turns")
+    axes.set_title("What a bot adds to the first token")
+    axes.legend(loc="upper right", fontsize="small")
+    axes.grid(axis="x", alpha=0.3)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=100)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--turns", type=int, default=100, help="of each program with drafts; the other cases have fewer"
+    )
+    parser.add_argument("--only", nargs="+", choices=ONLY, default=ONLY, metavar="CASE", help="these cases alone")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure other bots too")
+    add_options(parser)
     options = parser.parse_args()
-    samples, floor_times = trio.run(measure, options.turns)
-    floor = statistics.median(floor_times)
-    rows = [
-        row("floor: a bare httpx call", floor_times, floor),
-        row("message to model request", [sample.update_to_request for sample in samples], floor),
-        row("first word to its draft", [sample.token_to_draft for sample in samples], floor),
-    ]
-    print(f"{'figure':28} {'p50 ms':>8} {'max ms':>8} {'x floor':>8}")
-    for line in rows:
-        print(f"{line['figure']:28} {line['p50_ms']:8.2f} {line['max_ms']:8.2f} {line['over_floor']:8.2f}")
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2), encoding="utf-8")
+    only = [case for case in options.only if options.peers or case != "peers"]
+    found = measure(options.turns, only)
+    tell(options, figures(found), lambda axes: draw(found, axes), details(found))
+    for name, why in found.missing.items():
+        print(f"{name}: not installed: {why}")
 
 
 if __name__ == "__main__":

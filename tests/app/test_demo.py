@@ -32,7 +32,7 @@ def test_whoever_serves_serves_the_bot_over_its_own_network(path: Path) -> None:
         and any(isinstance(n, ast.Name) and n.id == "serve_bot" for n in [node.func, *node.args])
     ]
     assert len(calls) == 1
-    allowed = {"executor", "shutdown", "hurry", "task_status", "tools", "observers"}
+    allowed = {"executor", "shutdown", "hurry", "cpu_clock", "task_status", "tools", "observers"}
     allowed |= {"connect", "wall_clock"} if path.name in IN_MEMORY else set()
     assert {keyword.arg for keyword in calls[0].keywords} <= allowed
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}

@@ -440,6 +440,7 @@ async def test_button_that_stays_keeps_no_text(autojump_clock: object) -> None:
     async with open_scene(*tokens(10), End("length")) as scene:
         await scene.ask()
         await rest(5)
+        scene.provider.requests.clear()
         assert answers_in_memory() == before
         assert [label for _, label, _ in buttons(scene)] == ["▶ Continue"]
 

@@ -16,7 +16,7 @@ from scenes import ADA, BOB, scene_settings
 
 from triolet.app.bench import open_agent, open_bench
 from triolet.app.conversation import Services
-from triolet.app.preferences import Switch, Switches, load_preference
+from triolet.app.preferences import Switch, Switches, load_switched
 from triolet.app.supervisor import Supervisor
 from triolet.core.calls import Keyboard, Place
 from triolet.core.commands import Access, StreamMode
@@ -83,13 +83,12 @@ async def carry_out(store: SqliteStore, *values: str) -> tuple[list[str], list[s
 
 async def test_switch_is_that_of_the_whole_chat() -> None:
     async with open_store(":memory:", executor=run_inline) as store:
-        assert await load_preference(store, KEY, "busy") == ""
+        assert await load_switched(store, KEY) == {}
         told, shown = await carry_out(store, "steer", "interrupt")
         assert told == ["steer", "interrupt"]
         assert ["goes into that answer" in shown[0], "ends that answer" in shown[1]] == [True, True]
-        assert await load_preference(store, ConversationKey(ADA), "busy") == "interrupt"
-        assert await load_preference(store, KEY, "busy") == "interrupt"
-        assert await load_preference(store, KEY, "stream") == ""
+        assert await load_switched(store, ConversationKey(ADA)) == {"busy": "interrupt"}
+        assert await load_switched(store, KEY) == {"busy": "interrupt"}
 
 
 @pytest.mark.parametrize("values", [["steer"], ["steer", "queue"]])
@@ -100,7 +99,7 @@ async def test_what_cannot_be_kept_is_not_switched(tmp_path: Path, values: list[
         told, shown = await carry_out(store, *values)
         assert told == []
         assert shown == ["⚠ Nothing is changed: the bot's database cannot be used now."] * len(values)
-        assert await load_preference(store, KEY, "busy") == ""
+        assert await load_switched(store, KEY) == {}
 
 
 T = TypeVar("T")
@@ -140,7 +139,7 @@ async def test_what_is_switched_while_the_chat_s_wishes_are_read_is_newer(autoju
         await trio.sleep(1.0)
         supervisor.dispatch(message(2, "/stream off"))
         await trio.sleep(10.0)
-    assert screen.shown == ["Answers come whole, when they are complete.", "an answer as off"]
+    assert screen.shown == ["an answer as off", "Answers come whole, when they are complete."]
 
 
 @attrs.define

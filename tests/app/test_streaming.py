@@ -337,7 +337,7 @@ async def test_preview_that_is_nowhere_is_not_sent_again(autojump_clock: object)
 @pytest.mark.case("T4")
 async def test_draft_comes_back_after_a_notice_has_taken_it_away(autojump_clock: object) -> None:
     """Any message of the bot's ends a draft: the text is shown again at once, although nothing is new."""
-    async with open_scene(Say.text("Let me think"), Hang()) as scene:
+    async with open_scene(Pause(0.5), Say.text("Let me think"), Hang()) as scene:
         scene.server.say(ADA, "Hello")
         await trio.sleep(3.0)
         asked = trio.current_time()

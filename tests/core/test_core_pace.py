@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
 from triolet.core.pace import (
     KEEP_ALIVE,
+    LONGEST,
     MOMENT,
     TYPING_INTERVAL,
     Due,
@@ -578,3 +579,22 @@ def test_a_window_comes_to_show_the_whole_text(
     window.run(90.0, step=0.125)
     assert window.shown == window.revision_at(90.0)
     assert min(window.distances, default=1.0) >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("spacing", "stretch", "seconds"),
+    [
+        (draft_spacing(0.2), 1.0, 0.2),
+        (draft_spacing(0.2), 1.25, 1.25),
+        (draft_spacing(0.2), 9.0, LONGEST),
+        (edit_spacing(1.0, private=False), 3.0, LONGEST),
+    ],
+)
+def test_a_busy_process_spends_nothing_that_the_budget_has_to_spare(
+    spacing: Spacing, stretch: float, seconds: float
+) -> None:
+    assert spacing.at(99, stretch) == seconds
+
+
+def test_a_cadence_that_is_wide_already_is_not_stretched() -> None:
+    assert edit_spacing(1.0, private=False).at(0, 3.0) == edit_spacing(1.0, private=False).at(0)

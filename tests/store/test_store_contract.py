@@ -348,16 +348,26 @@ async def test_pins_are_kept_by_server_and_tool(reopen: Reopen) -> None:
 # Preferences
 
 
+async def test_a_conversation_is_recalled_with_what_its_chat_has_switched(store: Store) -> None:
+    """A topic's own history, and the switches of all the chat."""
+    await store.put(CHAT, "busy", "steer")
+    await store.put(TOPIC, "busy", "queue")
+    await store.record(TOPIC, [HELLO, ANSWER])
+    for key, said in ((CHAT, []), (TOPIC, [HELLO, ANSWER])):
+        recalled = await store.recall(key)
+        assert (dict(recalled.switched), recalled.messages) == ({"busy": "steer"}, said)
+
+
 async def test_preferences_are_kept_per_conversation_and_name(reopen: Reopen) -> None:
     async with reopen() as store:
-        assert await store.get(CHAT, "streaming") is None
+        assert (await store.switched(CHAT)).get("streaming") is None
         await store.put(CHAT, "streaming", "off")
         await store.put(TOPIC, "streaming", "on")
         await store.put(CHAT, "model", "")
     async with reopen() as store:
-        found = [await store.get(CHAT, name) for name in ("streaming", "model", "absent")]
+        found = [(await store.switched(CHAT)).get(name) for name in ("streaming", "model", "absent")]
         assert found == ["off", "", None]
-        assert await store.get(TOPIC, "streaming") == "on"
+        assert (await store.switched(TOPIC)).get("streaming") == "on"
 
 
 @pytest.mark.parametrize("key", [CHAT, TOPIC])
@@ -365,14 +375,14 @@ async def test_the_last_preference_wins(store: Store, path: Path, key: Conversat
     """Without a topic too: a NULL in the key would keep both rows."""
     await store.put(key, "streaming", "off")
     await store.put(key, "streaming", "on")
-    assert await store.get(key, "streaming") == "on"
+    assert (await store.switched(key)).get("streaming") == "on"
     assert rows(path, "SELECT count(*) FROM preference") == [(1,)]
 
 
 async def test_clear_leaves_preferences(store: Store) -> None:
     await store.put(CHAT, "streaming", "off")
     await store.clear(CHAT)
-    assert await store.get(CHAT, "streaming") == "off"
+    assert (await store.switched(CHAT)).get("streaming") == "off"
 
 
 # Difficult text
@@ -390,7 +400,7 @@ async def test_any_text_survives(reopen: Reopen, text: str) -> None:
     async with reopen() as store:
         assert await left(store) == [update(1, text)]
         assert await store.load(CHAT) == [Message.of("user", text)]
-        assert await store.get(CHAT, "name") == text
+        assert (await store.switched(CHAT)).get("name") == text
         assert await store.pinned("server") == {text: "digest"}
 
 
@@ -440,7 +450,8 @@ async def test_every_method_is_a_checkpoint(store: Store) -> None:
         lambda: store.load(CHAT),
         lambda: store.record(CHAT, []),
         lambda: store.clear(CHAT),
-        lambda: store.get(CHAT, "a"),
+        lambda: store.switched(CHAT),
+        lambda: store.recall(CHAT),
         lambda: store.put(CHAT, "a", "b"),
         lambda: store.spending(CHAT, since=0),
         lambda: store.last_spending(CHAT),

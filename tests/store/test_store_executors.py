@@ -133,7 +133,7 @@ async def _talk(path: Path, done: list[int]) -> None:
 
 async def _state(path: Path) -> tuple[Any, ...]:
     async with open_store(path, executor=run_inline, wall_clock=lambda: 0.0) as store:
-        return await store.unfinished(), await store.load(KEY), await store.get(KEY, "streaming")
+        return await store.unfinished(), await store.load(KEY), (await store.switched(KEY)).get("streaming")
 
 
 async def _states(folder: Path) -> list[tuple[Any, ...]]:

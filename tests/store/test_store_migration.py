@@ -104,7 +104,7 @@ async def assert_whole(path: Path, version: int) -> None:
     async with open_store(path, executor=run_inline) as store:
         assert await store.load(KEY) == stored
         assert await left(store) == ([{"update_id": 4}] if version else [])
-        assert await store.get(ConversationKey(7), "stream") == ("off" if version else None)
+        assert (await store.switched(ConversationKey(7))).get("stream") == ("off" if version else None)
         assert (await store.open_turns(), await store.letters(), await store.buttons()) == ([], [], [])
         store.record(KEY, [TOOL], spent=[Spent("a", 1, 2)])
         store.offer([4])

@@ -394,11 +394,11 @@ async def test_a_chat_moves_with_all_that_it_has(store: Store) -> None:
     assert await store.load(CHAT) == await store.load(TOPIC) == []
     assert await store.spending(new, since=0) == [Spent("gpt", 2, 2)]
     assert await store.spending(CHAT, since=0) == []
-    assert await store.get(new, "stream") == repr(new), "what is there stays"
-    assert await store.get(new, "busy") == "steer"
-    assert await store.get(new_topic, "stream") == repr(TOPIC)
-    assert await store.get(CHAT, "stream") is None
-    assert await store.get(other, "stream") == repr(other)
+    assert (await store.switched(new)).get("stream") == repr(new), "what is there stays"
+    assert (await store.switched(new)).get("busy") == "steer"
+    assert (await store.switched(new_topic)).get("stream") == repr(TOPIC)
+    assert (await store.switched(CHAT)).get("stream") is None
+    assert (await store.switched(other)).get("stream") == repr(other)
     assert [each.key for each in await store.open_turns()] == [new_topic, other]
     assert [each.place.key for each in await store.buttons()] == [new_topic, other]
     assert [each.place.key for each in await store.letters()] == [TOPIC], "its message ids are the old chat's"

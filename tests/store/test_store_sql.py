@@ -29,7 +29,7 @@ OFTEN: dict[str, Callable[[sqlite3.Connection], object]] = {
     "load": lambda connection: history.load(connection, KEY),
     "append": lambda connection: history.append(connection, KEY, [Message.of("user", "x")], 0.0),
     "clear": lambda connection: history.clear(connection, KEY),
-    "get": lambda connection: history.get(connection, KEY, "a"),
+    "switched": lambda connection: history.switched(connection, KEY),
     "put": lambda connection: history.put(connection, KEY, "a", "b"),
     "note": lambda connection: history.note(connection, KEY, 1, [Spent("a", 1, 1)], 0.0),
     "spending": lambda connection: history.spending(connection, KEY, 0.0),

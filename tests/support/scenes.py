@@ -210,11 +210,12 @@ async def open_scene(
     telegram: EmulatedTelegram | None = None,
     executor: Executor = run_inline,
     wall_clock: Callable[[], float] = lambda: EPOCH + trio.current_time(),
+    cpu_clock: Callable[[], float] = float,
 ) -> AsyncIterator[Scene]:
     """The bot serves Ada and Bob in private, and both with a stranger in a group; afterwards it shuts down.
 
     ``telegram`` is that of an earlier scene, whose bot has ended; ``executor`` is the store's, and ``wall_clock``
-    gives seconds since 1970.
+    gives seconds since 1970, and ``cpu_clock`` those that the bot has computed.
     """
     telegram = telegram or open_telegram(limits or Limits(), string_draft_ids=string_draft_ids)
     telegram.latency = latency
@@ -230,6 +231,7 @@ async def open_scene(
                 observers=observers,
                 shutdown=shutdown,
                 wall_clock=wall_clock,
+                cpu_clock=cpu_clock,
             )
             await nursery.start(serve, settings or scene_settings(), providers or [scripted])
             yield Scene(server, scripted, shutdown)

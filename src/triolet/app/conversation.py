@@ -21,9 +21,9 @@ import trio
 from triolet.app.agent import Agent
 from triolet.app.approvals import Approvals
 from triolet.app.book import Book, Checkpoints, RestartRules, messages_of
+from triolet.app.messages import dropped_line
 from triolet.app.model import Emit, Price
 from triolet.app.offers import Offers
-from triolet.app.preferences import load_preference
 from triolet.app.turn import Turn, run_turn
 from triolet.core.buttons import Button, Buttons
 from triolet.core.calls import Keyboard, Place
@@ -31,6 +31,7 @@ from triolet.core.coalescer import Coalescer
 from triolet.core.commands import PREFERENCES, UNSWITCHED, Preference, parse_stream_mode
 from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
 from triolet.core.ending import EDITED, GOES_ON
+from triolet.core.load import Load
 from triolet.core.mailbox import Clear, Mailbox, Question, Task
 from triolet.core.ports import Store
 from triolet.core.status import Status
@@ -63,6 +64,7 @@ class Services:
     price: Price = lambda model, usage: None
     restart: RestartRules = attrs.Factory(lambda: RestartRules(time.time))
     sill: Sill = attrs.Factory(lambda: Sill({}))
+    load: Load = attrs.Factory(Load)
     owner: int | None = None
     buttons: Buttons = attrs.Factory(lambda: Buttons(partial(secrets.token_urlsafe, 12)))
     checkpoints: Checkpoints = attrs.field()
@@ -100,6 +102,8 @@ class Conversation:
         self._began: float | None = None
         """When it was its turn."""
         self._preferences: dict[Preference, str] = {}
+        self._said: list[Message] | None = None
+        """What was said before, if that has been read just now."""
         self._shown_at: Place | None = None
         self._approvals = Approvals(services.buttons, services.approval_seconds)
 
@@ -214,9 +218,7 @@ class Conversation:
 
     async def run(self) -> None:
         """Work until nothing waits."""
-        for preference in PREFERENCES:
-            kept = await load_preference(self._services.store, self._key, preference)
-            self._preferences.setdefault(preference, kept)  # one that was switched meanwhile is newer
+        await self._recall()
         while self._mailbox:
             task = self._mailbox.take(together=self._wanted("busy") == "interrupt")
             if isinstance(task, Clear):
@@ -224,6 +226,16 @@ class Conversation:
             else:
                 await self._answer(task)
             self._relieved()
+
+    async def _recall(self) -> None:
+        try:
+            recalled = await self._services.store.recall(self._key)
+        except StoreError as error:
+            log.error("conversation.not_recalled", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
+            return
+        self._said = recalled.messages
+        kept: dict[Preference, str] = {name: recalled.switched.get(name, "") for name in PREFERENCES}
+        self._preferences = kept | self._preferences  # what was switched meanwhile is newer
 
     async def _answer(self, questions: tuple[Question, ...]) -> None:
         """Answer them as one: each was said, and the answer is a reply to the last."""
@@ -244,6 +256,7 @@ class Conversation:
             remark=self._remark,
             footer=self._footer,
             watch=self._services.sill.watch(self._key),
+            load=self._services.load,
         )
         book = self._book = Book(number, self._key, questions, turn, store, self._services.restart)
 
@@ -272,6 +285,9 @@ class Conversation:
             self._book.note_sealed()
 
     async def _load(self) -> list[Message]:
+        said, self._said = self._said, None
+        if said is not None:
+            return said
         try:
             return await self._services.store.load(self._key)
         except StoreError as error:
@@ -314,7 +330,7 @@ class Conversation:
         return render_footer(tally.spent(self._services.price)) if self._services.footer else ""
 
     async def _clear(self, task: Clear) -> None:
-        store = self._services.store
+        store, self._said = self._services.store, None
         try:
             await store.clear(self._key)
         except StoreError:
@@ -328,10 +344,3 @@ class Conversation:
 
 
 CONTINUE_BUTTON = "▶ Continue"
-
-
-def dropped_line(count: int) -> str:
-    """What was dropped, for people; empty for nothing."""
-    if not count:
-        return ""
-    return f"{count} waiting message{'s' if count > 1 else ''} dropped"

@@ -70,7 +70,14 @@ async def _serve(
     *,
     task_status: trio.TaskStatus[BotIdentity],
 ) -> None:
-    await serve_bot(settings, providers, executor=ThreadExecutor(), shutdown=shutdown, task_status=task_status)
+    await serve_bot(
+        settings,
+        providers,
+        executor=ThreadExecutor(),
+        shutdown=shutdown,
+        cpu_clock=time.thread_time,
+        task_status=task_status,
+    )
     ended.set()
 
 

@@ -1,4 +1,4 @@
-"""A message as what it asks for: where its answer goes, and the question that it is."""
+"""A message as what it asks for: where its answer goes, and the question that it is; and a line about dropped ones."""
 
 from __future__ import annotations
 
@@ -13,3 +13,10 @@ def place_of(message: Incoming) -> Place:
 
 def question_of(message: Incoming) -> Question:
     return Question((message.update_id,), place_of(message), message.user_id, message.text, message.message_id)
+
+
+def dropped_line(count: int) -> str:
+    """What was dropped, for people; empty for nothing."""
+    if not count:
+        return ""
+    return f"{count} waiting message{'s' if count > 1 else ''} dropped"

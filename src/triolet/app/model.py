@@ -57,7 +57,7 @@ class Thread:
 
     answered_by: object = None
     start: int = 0
-    rest: Callable[[], float] = lambda: 0.0
+    rest: Callable[[], float] = attrs.field(default=lambda: 0.0, eq=False)
 
 
 @attrs.frozen

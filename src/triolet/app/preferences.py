@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 import structlog
@@ -70,13 +70,13 @@ class Switches:
             self._store.finish([switch.update_id])
 
 
-async def load_preference(store: Store, key: ConversationKey, preference: Preference) -> str:
-    """What the chat of that conversation has switched; empty if that is nothing, or nobody knows."""
+async def load_switched(store: Store, key: ConversationKey) -> Mapping[str, str]:
+    """What the chat of that conversation has switched; nothing, if nobody knows."""
     try:
-        return await store.get(_chat_of(key), preference) or ""
+        return await store.switched(_chat_of(key))
     except StoreError as error:
         log.error("preferences.unknown", problem=str(error))  # noqa: TRY400  # a full disk needs no traceback
-        return ""
+        return {}
 
 
 def _chat_of(key: ConversationKey) -> ConversationKey:

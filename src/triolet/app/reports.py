@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import structlog
 
 from triolet.app.conversation import Services
-from triolet.app.preferences import load_preference
+from triolet.app.preferences import load_switched
 from triolet.core.calls import Place
 from triolet.core.commands import Preference
 from triolet.core.letters import Undelivered
@@ -45,10 +45,8 @@ async def tell_status(
     services: Services, status: Status, newest: Mapping[Preference, str], place: Place, update_id: int
 ) -> None:
     """Tell it in the chat that asked for it, with what that chat has switched; ``newest`` may not be kept yet."""
-    switches = {
-        preference: newest.get(preference) or await load_preference(services.store, place.key, preference) or configured
-        for preference, configured in services.preferences.items()
-    }
+    kept = await load_switched(services.store, place.key)
+    switches = {name: newest.get(name) or kept.get(name) or wish for name, wish in services.preferences.items()}
     letters = await _undelivered(services.store, place.key.chat_id)
     text = render_status(
         status, model=services.model, switches=switches, letters=letters, trouble=bool(services.store.trouble)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NoReturn
 
 import attrs
 import structlog
@@ -26,6 +27,11 @@ log = structlog.get_logger()
 
 WARM_UP_AFTER: Final = 1.0
 """Seconds after which the first poll is under way: what takes seconds to import must not hold it up."""
+
+GARBAGE: Final = (10_000, 100, 1_000_000)
+"""Objects, and collections of young ones, until the next one; full ones come by the clock."""
+
+COLLECT_SECONDS: Final = 60.0
 
 LATENCY: Final[Mapping[str, Observer]] = MappingProxyType({"latency": log_latency})
 
@@ -54,6 +60,7 @@ async def run_service(
             observers=observers,
             shutdown=shutdown,
             hurry=hurry,
+            cpu_clock=time.thread_time,
         )
         signals = await nursery.start(_obey_signals, shutdown, hurry, everything)
         await nursery.start(_serve, serve, everything)
@@ -61,8 +68,17 @@ async def run_service(
         await trio.sleep(WARM_UP_AFTER)
         await warm_up(providers)
         await ThreadExecutor()(load_prices)
-        # What is loaded now stays; a collection that looks through all of it, again and again, stalls every answer.
-        gc.freeze()
+        await _collect_garbage()
+
+
+async def _collect_garbage() -> NoReturn:
+    """A full collection stalls every answer: what is loaded stays out of it, and it takes a thousandth of the time."""
+    gc.freeze()
+    gc.set_threshold(*GARBAGE)
+    while True:
+        began = time.perf_counter()
+        gc.collect()
+        await trio.sleep(max(COLLECT_SECONDS, 1000 * (time.perf_counter() - began)))
 
 
 @attrs.define

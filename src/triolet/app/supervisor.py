@@ -11,10 +11,10 @@ import structlog
 import trio
 
 from triolet.app.book import CONTINUE
-from triolet.app.conversation import Conversation, Services, dropped_line
+from triolet.app.conversation import Conversation, Services
 from triolet.app.help import HELP, START
 from triolet.app.late import Late
-from triolet.app.messages import place_of, question_of
+from triolet.app.messages import dropped_line, place_of, question_of
 from triolet.app.offers import Offers
 from triolet.app.preferences import Switch, Switches
 from triolet.app.reports import tell_status, tell_usage

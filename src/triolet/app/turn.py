@@ -27,6 +27,7 @@ from triolet.core.coalescer import Coalescer, Frame
 from triolet.core.conversation import Ending
 from triolet.core.ending import mark_of
 from triolet.core.events import TurnBatch
+from triolet.core.load import Load
 from triolet.core.ports import Posted
 from triolet.core.transcript import Transcript
 from triolet.core.usage import Tally
@@ -38,6 +39,9 @@ from triolet.transports.latest import Latest
 log = structlog.get_logger()
 
 COMMIT_SECONDS = 2.0
+
+HEAD_START = 0.05
+"""Seconds at most that the request to the model goes ahead of the first sign of life, which would hold it up."""
 
 INTERNAL = "an internal error"
 """What the chat is told of a mistake of ours."""
@@ -67,7 +71,8 @@ class Turn:
     remark: Callable[[Ending], str] = lambda ending: ""
     """What there is to be said of such an ending, if nobody has said more."""
     watch: TurnWatch | None = None
-    latest: Latest = attrs.Factory(lambda turn: Latest(turn.coalescer), takes_self=True)
+    load: Load = attrs.Factory(Load)
+    latest: Latest = attrs.Factory(lambda turn: Latest(turn.coalescer, turn.load), takes_self=True)
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
     ending: Ending | None = None
     detail: str = ""
@@ -151,6 +156,7 @@ async def _run_coalescer(
 ) -> None:
     async for batch in from_provider:
         turn.receive(batch)
+        _receive_waiting(turn, from_provider)
         latest.announce()
     turn.end(turn.coalescer.ending)
     window.cancel(reason="complete")
@@ -158,13 +164,20 @@ async def _run_coalescer(
 
 def _take_rest(turn: Turn, from_provider: trio.MemoryReceiveChannel[TurnBatch]) -> None:
     """What happened until the turn was stopped has happened: a tool has begun, or has a result."""
-    with from_provider, suppress(trio.WouldBlock, trio.EndOfChannel):
+    with from_provider:
+        _receive_waiting(turn, from_provider)
+
+
+def _receive_waiting(turn: Turn, from_provider: trio.MemoryReceiveChannel[TurnBatch]) -> None:
+    with suppress(trio.WouldBlock, trio.EndOfChannel):
         while True:
             turn.receive(from_provider.receive_nowait())
 
 
 async def _run_transport(turn: Turn, latest: Latest, window: trio.CancelScope) -> None:
     with window:
+        with trio.move_on_after(HEAD_START):
+            await latest.wait_begun()
         await turn.transport.run(latest)
         turn.stop(Ending.UNSEEN)
 

@@ -176,7 +176,7 @@ TurnBatch: TypeAlias = tuple[TurnEvent, ...]
 
 
 def joined(batch: Batch) -> Batch:
-    """The batch with deltas of text that follow each other as one: who reads many at once need not see where they met."""
+    """The batch with deltas of text that follow each other as one: readers need not see where they met."""
     events: list[StreamEvent] = []
     pieces: list[str] = []
     for event in batch:

@@ -23,6 +23,9 @@ KEEP_ALIVE = 8.0
 MOMENT = 0.04
 """Seconds that a frame waits for the next word: a model that speaks 25 tokens a second says one."""
 
+LONGEST = 3.0
+"""Seconds between two frames of a draft, or of a private chat's edits, however busy the machine is."""
+
 TYPING_INTERVAL = 4.5
 """Seconds between chat actions, which last 5 (Bot API, sendChatAction)."""
 
@@ -38,8 +41,10 @@ class Spacing:
     steps: tuple[float, ...]
     least: float
 
-    def at(self, slack: int) -> float:
-        return max(self.least, self.steps[max(0, min(slack, len(self.steps) - 1))])
+    def at(self, slack: int, stretch: float = 1.0) -> float:
+        """Where there is a stretch, what is to spare of the budget is not spent, and the cadence is stretched."""
+        seconds = max(self.least, self.steps[max(0, min(slack, len(self.steps) - 1))])
+        return seconds if stretch == 1 else max(seconds, min(self.cadence * stretch, LONGEST))
 
 
 def draft_spacing(interval: float) -> Spacing:
@@ -125,13 +130,13 @@ class FramePace:
         self._due_with = None
         self._repeat_at = now + self._keep_alive
 
-    def ended(self, revision: int, *, shown: bool, text: bool, slack: int) -> None:
+    def ended(self, revision: int, *, shown: bool, text: bool, slack: int, stretch: float = 1.0) -> None:
         """The frame of that revision was ``shown`` or not; without ``text`` it was only a sign of life.
 
-        ``slack`` is what the budget has to spare now, beyond the cadence of the spacing.
+        ``slack`` is what the budget has to spare now, beyond the cadence of the spacing; ``stretch`` is that of `load`.
         """
         waits_for_text = shown and not text and not self._text_shown
-        self._distance = 0.0 if waits_for_text else self._spacing.at(slack)
+        self._distance = 0.0 if waits_for_text else self._spacing.at(slack, stretch)
         if shown:
             self._seen = revision
             self._text_shown = self._text_shown or text

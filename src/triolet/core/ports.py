@@ -197,7 +197,9 @@ class Offers(Protocol):
 class Preferences(Protocol):
     """What users switched for a chat; values are short strings."""
 
-    async def get(self, key: ConversationKey, name: str) -> str | None: ...
+    async def switched(self, key: ConversationKey) -> Mapping[str, str]:
+        """All of them, by their names."""
+        ...
 
     async def put(self, key: ConversationKey, name: str, value: str, *, finished: Sequence[int] = ()) -> None:
         """Keep the value and finish the updates that asked for it, in one transaction."""
@@ -228,8 +230,20 @@ class Pins(Protocol):
         ...
 
 
+@attrs.frozen
+class Recalled:
+    """What is known of a conversation when it begins: what its chat has switched, and what was said."""
+
+    switched: Mapping[str, str]
+    messages: list[Message]
+
+
 class Store(Inbox, History, Turns, Journal, Offers, Preferences, Ledger, Pins, Protocol):
     """All that must survive a restart, in one file."""
+
+    async def recall(self, key: ConversationKey) -> Recalled:
+        """`History.load` of the conversation and `Preferences.switched` of its chat: an answer waits for both."""
+        ...
 
     @property
     def trouble(self) -> str:

@@ -51,9 +51,6 @@ _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 KEPT = 20
 """Idle connections to the model's server."""
 
-LONGEST_REST = 0.2
-"""Seconds for which a socket is left alone where nobody could see more: the end of an answer waits for it, too."""
-
 GRAIN = 0.001
 """The part of its length by which a silence is moved at least: to move it costs as much as half an event."""
 
@@ -188,7 +185,7 @@ async def _receive(response: httpx2.Response, answer: _Answer, rest: Callable[[]
     body: ResponseBody = response.extensions[BODY]
     while chunk := await body.receive_some():
         answer.receive_data(chunk)
-        body.rest(0.0 if answer.is_complete else min(rest(), LONGEST_REST))
+        body.rest(0.0 if answer.is_complete else rest())
 
 
 class _Answer:

@@ -44,10 +44,9 @@ def clear(connection: sqlite3.Connection, key: KeyColumns) -> None:
 # What was switched
 
 
-def get(connection: sqlite3.Connection, key: KeyColumns, name: str) -> str | None:
-    query = "SELECT value FROM preference WHERE chat_id = ? AND thread_id = ? AND name = ?"
-    row = connection.execute(query, (*key, name)).fetchone()
-    return None if row is None else json.loads(row[0])
+def switched(connection: sqlite3.Connection, key: KeyColumns) -> dict[str, str]:
+    query = "SELECT name, value FROM preference WHERE chat_id = ? AND thread_id = ?"
+    return {name: json.loads(value) for name, value in connection.execute(query, key)}
 
 
 def put(connection: sqlite3.Connection, key: KeyColumns, name: str, value: str) -> None:

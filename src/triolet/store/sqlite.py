@@ -22,7 +22,7 @@ from triolet.core.buttons import KeptButton
 from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
 from triolet.core.letters import Letter, Undelivered
 from triolet.core.markup.layout import Unsealed
-from triolet.core.ports import Executor, Posted, RawUpdate, Unfinished
+from triolet.core.ports import Executor, Posted, RawUpdate, Recalled, Unfinished
 from triolet.core.recovery import OpenTurn
 from triolet.core.usage import Spent
 from triolet.store import history, inbox, journal, pins, turns
@@ -112,6 +112,13 @@ class SqliteStore:
         return await self._write(inbox.want, list(update_ids))
 
     # History
+
+    async def recall(self, key: ConversationKey) -> Recalled:
+        def recall(connection: sqlite3.Connection) -> Recalled:
+            chat = key_columns(ConversationKey(key.chat_id))
+            return Recalled(history.switched(connection, chat), history.load(connection, key_columns(key)))
+
+        return await self._read(recall)
 
     async def load(self, key: ConversationKey) -> list[Message]:
         return await self._read(history.load, key_columns(key))
@@ -203,8 +210,8 @@ class SqliteStore:
 
     # Preferences
 
-    async def get(self, key: ConversationKey, name: str) -> str | None:
-        return await self._read(history.get, key_columns(key), name)
+    async def switched(self, key: ConversationKey) -> dict[str, str]:
+        return await self._read(history.switched, key_columns(key))
 
     async def put(self, key: ConversationKey, name: str, value: str, *, finished: Sequence[int] = ()) -> None:
         columns, ids = key_columns(key), list(finished)

@@ -88,6 +88,7 @@ async def poll_updates(
                 await trio.sleep(_pause(failures))
                 continue
             dispatch_all(received, inbox, dispatch)
+            await trio.lowlevel.checkpoint()  # answers begin, and then the next updates are asked for
             offset = {"offset": batch[-1]["update_id"] + 1}
             heard_at = trio.current_time()
         elif trio.current_time() - heard_at > QUIET_SECONDS:
@@ -114,7 +115,8 @@ def _has_id(update: Any) -> bool:
 def dispatch_all(updates: Iterable[RawUpdate], inbox: Inbox, dispatch: Callable[[RawUpdate], Iterable[int]]) -> None:
     """Give each update to ``dispatch``, and finish what needs no more work, in one transaction with what it wrote."""
     with inbox.unit():
-        inbox.finish([update_id for update in updates for update_id in dispatch(update)])
+        if done := [update_id for update in updates for update_id in dispatch(update)]:
+            inbox.finish(done)  # where there is nothing to write, an answer would wait for it
 
 
 async def _back_off(error: Exception, failures: int) -> None:

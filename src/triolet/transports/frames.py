@@ -95,5 +95,6 @@ class Frames:
         if delivered:
             self._shown = (call.bubble.draft_id, content)
         slack = self._outbox.slack(call.bubble, self._cost, self._pace.cadence)
-        self._pace.ended(self._taken.revision, shown=delivered, text=not blank(content), slack=slack)
+        stretch = self._latest.load.stretch
+        self._pace.ended(self._taken.revision, shown=delivered, text=not blank(content), slack=slack, stretch=stretch)
         return outcome

@@ -11,26 +11,33 @@ import math
 import trio
 
 from triolet.core.coalescer import Coalescer, Frame
+from triolet.core.load import Load
+
+LONGEST_REST = 0.2
+"""Seconds that a model's socket is left alone at most, in calm: the end of an answer is as late to be heard."""
 
 
 class Latest:
-    def __init__(self, coalescer: Coalescer) -> None:
+    def __init__(self, coalescer: Coalescer, load: Load | None = None) -> None:
+        self.load = load or Load()
         self._coalescer = coalescer
         self._newer = trio.Event()
+        self._begun = trio.Event()
         self.losses = 0
         """How often the screen has lost what it showed."""
         self.awaited_at = -math.inf
         """When more can be shown, at the earliest."""
 
     def rest(self) -> float:
-        """For how many seconds from now nobody can see more."""
-        return self.awaited_at - trio.current_time()
+        """For how many seconds from now there is no use in more text."""
+        return min(self.awaited_at - trio.current_time(), LONGEST_REST * self.load.stretch)
 
     def take_frame(self) -> Frame:
         return self._coalescer.take_frame()
 
     def announce(self) -> None:
         """There may be newer text: wakes whoever waits for it."""
+        self._begun.set()
         if self._newer.statistics().tasks_waiting:
             self._newer.set()
             self._newer = trio.Event()
@@ -39,6 +46,10 @@ class Latest:
         """The screen shows nothing of the answer any more: it is to be shown again, newer or not."""
         self.losses += 1
         self.announce()
+
+    async def wait_begun(self) -> None:
+        """Returns when anything was announced: the model has been asked, at least."""
+        await self._begun.wait()
 
     async def wait_newer(self, than: Frame, until: float) -> None:
         """Returns at ``until``, when there is newer text than that frame's, or when the screen has lost it."""
