@@ -30,9 +30,11 @@ from triolet.core.events import (
     TurnBatch,
     TurnEvent,
     UsageReported,
+    joined,
 )
 from triolet.core.ports import ModelRequest, Provider
 from triolet.errors import ProviderRejected
+from triolet.net.http1 import Connection, Connections
 from triolet.net.network import connect_tcp
 from triolet.providers.anthropic_messages import AnthropicProvider
 from triolet.providers.openai_chat import OpenAIChatProvider
@@ -55,6 +57,11 @@ class Ear:
     @property
     def events(self) -> list[TurnEvent]:
         return [event for batch in self.batches for event in batch]
+
+    @property
+    def said(self) -> Batch:
+        """All of it, wherever the reads of the socket met."""
+        return joined(tuple(event for batch in self.batches for event in batch))
 
     @property
     def text(self) -> str:
@@ -138,10 +145,14 @@ class Scene:
         return await self.ask(*on_the_wire(self.dialect, steps), ear=ear)
 
     @property
-    def pooled(self) -> list[Any]:
-        """The provider's connections, in use or idle."""
-        connections: list[Any] = self.provider._client._client._transport.connections.connections  # type: ignore[attr-defined]  # of our own transport
-        return connections
+    def pooled(self) -> list[Connection]:
+        """The provider's idle connections."""
+        return idle_connections(self.provider)
+
+
+def idle_connections(provider: SDKProvider) -> list[Connection]:
+    connections: Connections = provider._client._client._transport.connections  # type: ignore[attr-defined]  # of our own transport
+    return connections.idle
 
 
 @asynccontextmanager

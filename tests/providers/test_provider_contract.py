@@ -35,8 +35,8 @@ async def text_concatenates_exactly(stage: Stage) -> None:
 async def thoughts_are_no_text(stage: Stage) -> None:
     ear = await stage.ask(Say.reasoning("hm"), Say.reasoning(", "), Say.text("a"), Say.text("b"))
     assert (ear.reasoning, ear.text, ear.reasons) == ("hm, ", "ab", ["stop"])
-    kinds = [type(event) for event in ear.events if isinstance(event, ReasoningDelta | TextDelta | Finished)]
-    assert kinds == [ReasoningDelta, ReasoningDelta, TextDelta, TextDelta, Finished]
+    kinds = [type(event) for event in ear.said if isinstance(event, ReasoningDelta | TextDelta | Finished)]
+    assert kinds == [ReasoningDelta, ReasoningDelta, TextDelta, Finished]
 
 
 async def a_call_comes_with_its_fragments(stage: Stage) -> None:
@@ -78,9 +78,9 @@ async def tools_and_their_results_can_be_asked(stage: Stage) -> None:
 
 
 async def what_is_said_at_once_is_one_batch(stage: Stage) -> None:
-    ear = await stage.ask(events(TextDelta("a"), TextDelta("b")), Say.text("c"))
-    texts = [[event.text for event in batch if isinstance(event, TextDelta)] for batch in ear.batches]
-    assert [said for said in texts if said] == [["a", "b"], ["c"]]
+    ear = await stage.ask(events(TextDelta("a"), TextDelta("b")), Pause(0.0625), Say.text("c"))
+    texts = ["".join(event.text for event in batch if isinstance(event, TextDelta)) for batch in ear.batches]
+    assert [said for said in texts if said] == ["ab", "c"]
     assert all(ear.batches)
 
 

@@ -67,9 +67,9 @@ async def test_a_stream_that_ends_too_early(
 async def test_a_stream_split_anywhere_is_the_same(dialect: Dialect, autojump_clock: trio.testing.MockClock) -> None:
     body = recorded(dialect)
     async with open_scene(dialect) as scene:
-        whole = (await scene.ask(Write(body))).events
+        whole = (await scene.ask(Write(body))).said
         for size in (1, 2, 3, 7, 61):
-            assert (await scene.ask(*in_pieces([Write(body)], size))).events == whole
+            assert (await scene.ask(*in_pieces([Write(body)], size))).said == whole
 
 
 @pytest.mark.case("RR10")

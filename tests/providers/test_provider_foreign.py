@@ -11,7 +11,7 @@ import pytest
 import trio
 from foreign_servers import start_aimock, start_llmock
 from model_dialects import DIALECTS, Dialect
-from provider_scenes import PROVIDERS, Ear, model_settings, question
+from provider_scenes import PROVIDERS, Ear, idle_connections, model_settings, question
 
 from triolet.core.conversation import Message, ToolCallPart, ToolResultPart
 from triolet.core.ports import ModelRequest, Provider, ToolSpec
@@ -241,4 +241,4 @@ async def test_llama_speaks(llama: str, dialect: Dialect) -> None:
             request = ModelRequest([Message.of("user", "Tell a long story")], max_tokens=3000)
             await provider.stream(request, lambda batch: scope.cancel() if batch else None)
         assert scope.cancelled_caught
-        assert provider._client._client._transport.connections.connections == []  # type: ignore[attr-defined]  # of our own transport
+        assert idle_connections(provider) == []

@@ -35,7 +35,7 @@ async def test_an_answer_in_one_piece_is_read_whole(autojump_clock: trio.testing
         assert ear.batches[0][0] == TextDelta("Grüße 👋")
         assert ear.reasons == ["stop"]
         assert len(scene.server.requests) == 1
-        assert all(connection.is_idle() for connection in scene.pooled)
+        assert [connection.is_reusable for connection in scene.pooled] == [True]
 
 
 ODD_WHOLES: dict[str, list[Step]] = {

@@ -106,16 +106,11 @@ class CountedStream(trio.abc.Stream):
         self._method = ""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if not data:  # how httpcore ends a body
-            await self._stream.send_all(data)
-            return
         line = bytes(data[:200]).partition(b" HTTP/")[0]
-        part = "the body of "
-        if line.startswith(b"POST /bot"):
-            self._method, part = line.rpartition(b"/")[2].decode(), "the head of "
-        self._boundaries.cross(f"before {part}{self._method}")
+        self._method = line.rpartition(b"/")[2].decode()
+        self._boundaries.cross(f"before {self._method}")
         await self._stream.send_all(data)
-        self._boundaries.cross(f"behind {part}{self._method}")
+        self._boundaries.cross(f"behind {self._method}")
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         data = await self._stream.receive_some(max_bytes)

@@ -170,6 +170,14 @@ class AfterSend(Wrapped):
             self.act()
 
 
+class BrokenAfterSend(Wrapped):
+    """The server has read enough of it, and hung up; what it said before can be read."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await super().send_all(data)
+        raise trio.BrokenResourceError("broken pipe")
+
+
 async def refuse(host: str, port: int) -> trio.abc.Stream:
     """A ``connect`` that finds nobody."""
     await trio.lowlevel.checkpoint()

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from scenes import CURSOR
-from sweep_world import COPY, MARK, MODEL_ORIGIN, SeenTurn, World, squeezed
+from sweep_world import COPY, MARK, SeenTurn, World, squeezed
 
 from triolet.core.conversation import Ending, Message, ToolResultPart
 from triolet.core.ending import mark_of
@@ -97,21 +97,14 @@ def check_house(world: World, tolerated: Collection[str] = ()) -> None:
     assert not [run for run in world.tool_runs if run.ended == math.inf]
     assert not world.mcp.calls
     assert {request.how for request in world.model.requests} <= {"completed", "client_left", "reset"}
-    connections = [(each, pool) for pool in pools(world) for each in pool.connections]
-    assert len([each for each, _ in connections if not each.is_idle()]) <= 1, "but for the poll, all of them are idle"
-    assert not any(request.is_queued() for pool in pools(world) for request in pool._requests)
-    of_model = [each for each, _ in connections if is_of_model(each)]
-    assert len(world.model.connections) <= len(of_model), "the pool knows of all that the model still holds"
+    idle = [each for pool in world.pools for each in pool.idle]
+    assert all(each.is_reusable for each in idle), "none is in the middle of an answer"
+    to_telegram = [each for each in idle if each.origin.host == "telegram"]
+    assert len(world.open_lines) <= len(to_telegram) + 1, "but for the poll, all of them are idle"
+    to_model = [each for each in idle if each.origin.host == "model.test"]
+    assert len(world.model.connections) <= len(to_model), "the pool knows of all that the model still holds"
     errors = {event["event"] for event in world.log if event["log_level"] in {"error", "critical"}}
     assert errors <= set(tolerated)
-
-
-def pools(world: World) -> list[Any]:
-    return [transport.connections for transport in world.transports]
-
-
-def is_of_model(connection: Any) -> bool:
-    return bool(connection.can_handle_request(MODEL_ORIGIN))
 
 
 def check_done_with(world: World) -> None:

@@ -20,7 +20,6 @@ from typing import Any, TypeAlias, TypeVar
 from unittest import mock
 
 import attrs
-import httpcore2
 import structlog
 import trio
 from mcp_wire import McpWire
@@ -38,15 +37,16 @@ from model_server import (
     open_model_server,
     reply,
 )
+from odd_servers import Wrapped
 from scenes import ADA, BOB, CURSOR, GROUP, LATENCY, Scene, open_telegram, scene_settings
 from trio.lowlevel import Task
 from trio.testing import memory_stream_pair
 
 import triolet.app.bot
 import triolet.app.conversation
-import triolet.providers.sdk
+import triolet.net.transport
 import triolet.telegram.client
-import triolet.tools.mcp_session
+import triolet.tools.mcp_session  # now: under a virtual clock no thread may do it
 from triolet.app.bot import serve_bot
 from triolet.app.supervisor import Supervisor
 from triolet.app.turn import Ask, OpenUnit, Record, Turn, run_turn
@@ -58,7 +58,7 @@ from triolet.core.ports import Provider, Tool
 from triolet.core.recovery import Resume
 from triolet.emulator import Fault, Limits, TelegramServer, open_telegram_server
 from triolet.emulator.telegram import EPOCH
-from triolet.net.network import open_transport
+from triolet.net.http1 import Connections
 from triolet.providers import open_provider
 from triolet.providers.scripted import ScriptedProvider, constant
 from triolet.store import history, inbox
@@ -71,7 +71,6 @@ T = TypeVar("T")
 MODEL = ModelSettings(name="test", base_url="http://model.test", api_key=Secret(KEY))
 OURS = ("triolet.", "mcp.", "sweeps.World._serve")
 """How the names of the bot's tasks begin."""
-MODEL_ORIGIN = httpcore2.Origin(b"http", b"model.test", 80)
 MORE = (2001, 2002)
 CHATS = (ADA, BOB, *MORE)
 MEMORY = next((folder for folder in ("/dev/shm",) if Path(folder).is_dir()), None)  # noqa: S108  # a folder of its own
@@ -238,6 +237,16 @@ class Moment:
     shown: Mapping[int, str] = attrs.Factory(dict)
 
 
+class Line(Wrapped):
+    """A connection that knows whether it is closed."""
+
+    is_closed = False
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+        await super().aclose()
+
+
 @attrs.define(eq=False)
 class World:
     """``at_rest`` are the bot's tasks when it has nothing to do; ``idle_at`` is when it last had no turn any more."""
@@ -253,7 +262,9 @@ class World:
     nursery: trio.Nursery
     log: list[structlog.typing.EventDict]
     at_rest: Counter[str] = attrs.Factory(Counter)
-    transports: list[Any] = attrs.Factory(list)
+    pools: list[Connections] = attrs.Factory(list)
+    lines: list[Line] = attrs.Factory(list)
+    """The bot's ends of its connections to Telegram."""
     wires: list[Any] = attrs.Factory(list)
     seen: list[SeenTurn] = attrs.Factory(list)
     tool_runs: list[ToolRun] = attrs.Factory(list)
@@ -305,7 +316,12 @@ class World:
         stream, wire = memory_stream_pair()
         self.wires.append(wire)
         self.server._nursery.start_soon(self.server._serve, wire)
-        return stream
+        self.lines.append(Line(stream))
+        return self.lines[-1]
+
+    @property
+    def open_lines(self) -> list[Line]:
+        return [line for line in self.lines if not line.is_closed]
 
     @property
     def scene(self) -> Scene:
@@ -448,15 +464,14 @@ def _reached(world: World) -> Iterator[None]:
             noted.over_at = world.idle_at = trio.current_time()
 
     def kept(*args: Any, **kwargs: Any) -> Any:
-        world.transports.append(open_transport(*args, **kwargs))
-        return world.transports[-1]
+        world.pools.append(Connections(*args, **kwargs))
+        return world.pools[-1]
 
     with (
         mock.patch.object(triolet.app.bot, "Supervisor", Reached),
         mock.patch.object(triolet.app.conversation, "run_turn", seen),
-        mock.patch.object(triolet.telegram.client, "open_transport", kept),
-        mock.patch.object(triolet.providers.sdk, "open_transport", kept),
-        mock.patch.object(triolet.tools.mcp_session, "open_transport", kept),
+        mock.patch.object(triolet.telegram.client, "Connections", kept),
+        mock.patch.object(triolet.net.transport, "Connections", kept),
     ):
         yield
 

@@ -25,8 +25,6 @@ from sweep_checks import (
     check_kept,
     check_nothing_begins,
     check_screen,
-    is_of_model,
-    pools,
     shown,
     unmarked,
     without_copies,
@@ -339,7 +337,7 @@ async def check_resumed(world: World) -> None:
 def check_ended(world: World) -> None:
     assert world.bot_ended.is_set()
     assert not world.tasks()
-    assert not [each for pool in pools(world) for each in pool.connections if not is_of_model(each)]
+    assert not world.open_lines
 
 
 async def restart(world: World) -> None:

@@ -1,56 +1,33 @@
-"""A request, cancelled at every point: the connection pool is whole afterwards, and the server is left alone.
-
-The same sweep over the libraries' own backends finds the slot that they lose, so that it is known to look well enough.
-"""
+"""A request, cancelled at every point: no connection is left open, none is kept half read, and the next succeeds."""
 
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
-import httpcore
-import httpcore2
 import httpx
 import httpx2
 import pytest
 import trio
 import trio.testing
-from httpcore._backends.trio import TrioStream
-from httpcore2._backends.trio import TrioStream as TrioStream2
-from odd_servers import HOST, Certificates, OddServer, make_certificates, open_odd_server
+from odd_servers import HOST, Certificates, make_certificates, open_odd_server
 
-from triolet.emulator import App, Exchange
-from triolet.net.network import open_transport
+from triolet.config import Secret
+from triolet.emulator import App, Exchange, Response
+from triolet.net.http1 import Connections
+from triolet.net.transport import open_transport
+from triolet.telegram.client import BotApi
 from triolet.testing import Trial, sweep
 
 SEEDS = range(int(os.environ.get("SWEEP_SEEDS", "1")))
 
-LIBRARIES = [
-    pytest.param(httpx, httpcore, TrioStream, id="httpx"),
-    pytest.param(httpx2, httpcore2, TrioStream2, id="httpx2"),
-]
+LIBRARIES = [pytest.param(httpx, id="httpx"), pytest.param(httpx2, id="httpx2")]
 
 
 @pytest.fixture(scope="module")
 def certificates() -> Certificates:
     return make_certificates()
-
-
-class Stock:
-    """The libraries' backend for Trio, over streams in memory."""
-
-    def __init__(self, server: OddServer, stream: type[Any]) -> None:
-        self.server = server
-        self.stream = stream
-
-    async def connect_tcp(self, host: str, port: int, **_: Any) -> Any:
-        return self.stream(await self.server.connect(host, port))
-
-    async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
 
 
 def slow_server(*headers: tuple[str, str]) -> App:
@@ -65,54 +42,62 @@ def slow_server(*headers: tuple[str, str]) -> App:
     return answer
 
 
-async def ask_twice(trial: Trial, open_pool: Callable[[OddServer], Any], app: App, tls: ssl.SSLContext | None) -> None:
-    """A request that is struck, and another that must not suffer."""
-    url = f"{'http' if tls is None else 'https'}://{HOST}/"
-    async with open_odd_server(app, tls=tls) as server:
-        pool = open_pool(server)
-        try:
-            with trial.cancels():
-                await pool.request("GET", url)
-            await trio.testing.wait_all_tasks_blocked()
-            assert all(connection.is_idle() for connection in pool.connections)
-            assert server.open <= len(pool.connections), "nobody holds a connection that the pool has forgotten"
-            response = await pool.request("GET", url, extensions={"timeout": {"pool": 5.0}})
-            assert (response.status, response.content) == (200, b"moremoremore")
-        finally:
-            for connection in pool.connections:  # the stock pool gives nobody else the chance
-                await connection.aclose()
-            await pool.aclose()
-
-
 @pytest.mark.case("I2", "RR18")
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize(("client", "pool", "stream"), LIBRARIES)
-def test_ours_is_whole_after_any_cancel(
-    certificates: Certificates, client: ModuleType, pool: ModuleType, stream: Any, tls: bool
-) -> None:
-    def open_pool(server: OddServer) -> Any:
-        options: dict[str, Any] = {"tls": certificates.client if tls else False, "max_connections": 1}
-        return open_transport(client, pool, server.connect, **options).connections
+@pytest.mark.parametrize("client", LIBRARIES)
+def test_ours_is_whole_after_any_cancel(certificates: Certificates, client: ModuleType, tls: bool, warm: bool) -> None:
+    url = f"{'https' if tls else 'http'}://{HOST}/"
 
     async def scenario(trial: Trial) -> None:
-        await ask_twice(trial, open_pool, slow_server(), certificates.server if tls else None)
+        async with open_odd_server(slow_server(), tls=certificates.server if tls else None) as server:
+            transport = open_transport(client, server.connect, tls=certificates.client, keep_seconds=5.0)
+            async with client.AsyncClient(transport=transport, timeout=None) as http:
+                if warm:
+                    await http.get(url)
+                with trial.cancels():
+                    await http.get(url)
+                await check_whole(transport.connections, lambda: server.open)
+                assert (await http.get(url)).text == "moremoremore"
+            await trio.testing.wait_all_tasks_blocked()
+            assert server.open == 0
 
     report = sweep(scenario, seeds=SEEDS)
     assert report.missed < report.runs / 4
 
 
-@pytest.mark.parametrize(("client", "pool", "stream"), LIBRARIES)
-def test_the_stock_backend_is_caught_with_tls(
-    certificates: Certificates, client: ModuleType, pool: ModuleType, stream: Any
-) -> None:
-    def open_pool(server: OddServer) -> Any:
-        backend = Stock(server, stream)
-        return pool.AsyncConnectionPool(ssl_context=certificates.client, max_connections=1, network_backend=backend)
+@pytest.mark.case("I2", "RR18")
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_call_is_cancelled_and_the_end_of_all_with_it(certificates: Certificates, tls: bool) -> None:
+    """Of the Bot API, whose connections are closed within the cancel, too: with others that are idle."""
 
     async def scenario(trial: Trial) -> None:
-        # That backend cannot tell whether an idle stream in memory is still whole, so none is kept.
-        app = slow_server(("Connection", "close"))
-        await ask_twice(trial, open_pool, app, certificates.server)
+        async def answer(exchange: Exchange) -> None:
+            await trio.sleep(0.1)
+            await exchange.respond(Response.json({"ok": True, "result": 5}))
 
-    with pytest.raises(ExceptionGroup, match="runs failed"):
-        sweep(scenario, seeds=SEEDS)
+        async with open_odd_server(answer, tls=certificates.server if tls else None) as server:
+            connections = Connections(server.connect, tls=certificates.client)
+            api = BotApi(f"{'https' if tls else 'http'}://{HOST}", Secret("42:token"), connections)
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(api.call, "getMe", {})
+            with trial.cancels():
+                try:
+                    async with trio.open_nursery() as nursery:
+                        for _ in range(4):
+                            nursery.start_soon(api.call, "getMe", {})
+                    await check_whole(connections, lambda: server.open)
+                finally:
+                    await connections.aclose()
+            await trio.testing.wait_all_tasks_blocked()
+            assert (connections.idle, server.open) == ([], 0)
+
+    report = sweep(scenario, seeds=SEEDS)
+    assert report.missed < report.runs / 4
+
+
+async def check_whole(connections: Connections, count_open: Callable[[], int]) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    assert all(connection.is_reusable for connection in connections.idle), "none is in the middle of an answer"
+    assert count_open() == len(connections.idle), "nobody holds a connection that is forgotten"

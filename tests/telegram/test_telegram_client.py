@@ -11,6 +11,7 @@ import trio
 import trio.testing
 from client_troubles import BASE, CALL, CONNECTS, EXCHANGES, TOKEN, check, open_api
 from odd_servers import (
+    BrokenAfterSend,
     OddServer,
     Wrapped,
     make_certificates,
@@ -82,6 +83,16 @@ async def test_the_call_after_one_without_answer(autojump_clock: trio.testing.Mo
         server.wrap = Wrapped
         server.requests = server.requests or [Request("POST", "/")]  # one that the server never got to see
         assert await api.call("getMe", {}) == 5
+
+
+async def test_a_refusal_that_did_not_wait_for_the_whole_request(autojump_clock: trio.testing.MockClock) -> None:
+    """A front end that takes no more bytes has refused it, and has passed nothing on."""
+    refusal = Response(413, b"Request Entity Too Large")
+    async with open_api(respond(refusal), BrokenAfterSend) as api:
+        for _ in range(2):
+            with pytest.raises(TelegramError) as caught:
+                await api.call("sendMessage", CALL)
+            assert caught.value.code == 413
 
 
 async def test_a_call_has_the_time_it_is_given(autojump_clock: trio.testing.MockClock) -> None:

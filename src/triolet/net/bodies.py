@@ -17,24 +17,24 @@ Headers = Iterable[tuple[bytes, bytes]]
 LONGEST_LINE: Final = 16 * 1024
 """Bytes of a chunk's first line, and of all trailers: as h11 has it for heads."""
 
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,20})[ \t]*(;[^\r\n]*)?\r?")
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,20})[ \t]*(;.*)?")
 
 
 class Body(Protocol):
-    """``done`` when all of it has been received; ``rest`` is what was received behind it."""
+    """``done`` when all of it has been received; ``rest`` is what was received behind it.
+
+    ``broken`` says why there will be no more of it: what came before is given first.
+    """
 
     done: bool
     rest: bytes
+    broken: str
 
     def receive_data(self, data: bytes) -> bytes:
-        """What of the body these bytes hold.
-
-        Raises:
-            RemoteProtocolError: they are not what was announced.
-        """
+        """What of the body these bytes hold."""
 
     def receive_end(self) -> None:
-        """The server has closed the connection; raises as `receive_data`."""
+        """The server has closed the connection: it is done now, or broken."""
 
 
 class Sized:
@@ -44,6 +44,7 @@ class Sized:
         self._left = size
         self.done = not size
         self.rest = b""
+        self.broken = ""
 
     def receive_data(self, data: bytes) -> bytes:
         body, self.rest = data[: self._left], data[self._left :]
@@ -53,7 +54,7 @@ class Sized:
 
     def receive_end(self) -> None:
         if self._left:
-            raise RemoteProtocolError(f"the connection was closed {self._left} bytes before the end of the body")
+            self.broken = f"the connection was closed {self._left} bytes before the end of the body"
 
 
 class UntilClosed:
@@ -62,6 +63,7 @@ class UntilClosed:
     def __init__(self) -> None:
         self.done = False
         self.rest = b""
+        self.broken = ""
 
     def receive_data(self, data: bytes) -> bytes:
         return data
@@ -83,28 +85,30 @@ class Chunked:
         self._trailers = 0
         self.done = False
         self.rest = b""
+        self.broken = ""
 
     def receive_data(self, data: bytes) -> bytes:
-        data, self._held = self._held + data, b""
         pieces: list[bytes] = []
+        try:
+            self._take(self._held + data, pieces)
+        except RemoteProtocolError as error:
+            self.broken = str(error)
+        return b"".join(pieces)
+
+    def _take(self, data: bytes, pieces: list[bytes]) -> None:
         place = 0
         while not self.done and place < len(data):
             if self._in_chunk:
                 pieces.append(data[place : place + self._left])
                 place += len(pieces[-1])
                 self._left -= len(pieces[-1])
-                if self._left:
-                    break
-                ended = self._chunk_end(data, place)
+                ended = None if self._left else self._chunk_end(data, place)
             else:
                 ended = self._line(data, place)
             if ended is None:
-                self._held = data[place:]
                 break
             place = ended
-        if self.done:
-            self.rest = data[place:]
-        return b"".join(pieces)
+        self._held, self.rest = (b"", data[place:]) if self.done else (data[place:], b"")
 
     def _chunk_end(self, data: bytes, place: int) -> int | None:
         """Where the line end behind a chunk ends; None if it is not all there."""
@@ -118,16 +122,18 @@ class Chunked:
 
     def _line(self, data: bytes, place: int) -> int | None:
         """Take the line that begins there; returns where the next one does, None if it is not all there."""
-        end = data.find(b"\n", place)
+        # Of trailers, as of heads, a lone line feed may be the end.
+        line_end = b"\n" if self._in_trailers else b"\r\n"
+        end = data.find(line_end, place)
         if (len(data) if end < 0 else end) - place > LONGEST_LINE:
             raise RemoteProtocolError("a line between chunks is too long")
         if end < 0:
             return None
         if self._in_trailers:
-            self._take_trailer(data[place:end].rstrip(b"\r"))
+            self._take_trailer(data[place:end].removesuffix(b"\r"))
         else:
             self._begin_chunk(data[place:end])
-        return end + 1
+        return end + len(line_end)
 
     def _begin_chunk(self, line: bytes) -> None:
         size = _SIZE.fullmatch(line)
@@ -144,7 +150,7 @@ class Chunked:
 
     def receive_end(self) -> None:
         if not self.done:
-            raise RemoteProtocolError("the connection was closed in the middle of a body in chunks")
+            self.broken = "the connection was closed in the middle of a body in chunks"
 
 
 def body_of(method: str, status: int, headers: Headers) -> Body:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import attrs
@@ -21,10 +22,13 @@ import trio
 
 from triolet.errors import RemoteProtocolError
 from triolet.net.bodies import Body, Sized, UntilClosed, body_of
-from triolet.net.network import Connect, is_readable, open_stream, tls_context
+from triolet.net.network import Connect, is_readable, open_stream, paced, tls_context
 
 READ_SIZE: Final = 1 << 16
 """Bytes that are read at once, at most."""
+
+LONGEST_HEAD: Final = 100 * 1024
+"""Bytes of a head that has not come to its end: what browsers take, and more than any server needs."""
 
 
 @attrs.frozen
@@ -56,51 +60,63 @@ class Connection:
     def __init__(self, stream: trio.abc.Stream, origin: Origin) -> None:
         self.origin = origin
         self.idle_since = 0.0
-        self.drained = False
-        """Whether the last read took all that was there."""
         self.stream = stream
+        self._paced = paced(stream)
         self._protocol = h11.Connection(h11.CLIENT)
         self._body: Body = Sized(0)
         self._early = b""
         self._method = ""
         self._stays_open = True
+        self._is_sent = True
 
     async def send(self, method: str, target: str | bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
         """Send a request; ``headers`` name the host, and the length of the body if there is one.
 
+        A server that refuses a long request may have said so before it hung up: whether it has, reading tells.
+
         Raises:
             h11.LocalProtocolError: a header has characters that none may have.
         """
-        self._protocol, self._method, self._body = h11.Connection(h11.CLIENT), method, UntilClosed()
+        self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
+        self._method, self._body, self._is_sent = method, UntilClosed(), False
+        self.rest(0.0)
         events: list[h11.Event] = [h11.Request(method=method, target=target, headers=list(headers))]
         events += [h11.Data(data=body)] if body else []
         data = b"".join(self._protocol.send(event) or b"" for event in [*events, h11.EndOfMessage()])
-        await self.stream.send_all(data)
+        with suppress(trio.BrokenResourceError):
+            await self.stream.send_all(data)
+            self._is_sent = True
 
     async def receive_head(self) -> Head:
         try:
             while not isinstance(event := self._protocol.next_event(), h11.Response):
-                if isinstance(event, h11.ConnectionClosed):
-                    raise RemoteProtocolError("the server closed the connection without an answer")
                 if event is h11.NEED_DATA:
-                    self._protocol.receive_data(await self._receive())
+                    self._protocol.receive_data(await self._receive_more())
+            self._body = body_of(self._method, event.status_code, event.headers)
         except h11.RemoteProtocolError as error:
             raise RemoteProtocolError(f"the server speaks no HTTP: {error}") from None
         headers = [*event.headers]
-        self._body = body_of(self._method, event.status_code, headers)
         self._stays_open = event.http_version >= b"1.1" and not _says_close(headers)
-        self._early = b"" if self._body.done else self._protocol.trailing_data[0]
+        self._early = self._protocol.trailing_data[0]
         return Head(event.status_code, headers, event.reason, b"HTTP/" + event.http_version)
+
+    async def _receive_more(self) -> bytes:
+        data = await self._receive()
+        if not data:
+            raise RemoteProtocolError("the server closed the connection without an answer")
+        return data
 
     async def receive_some(self) -> bytes:
         """More of the body; empty at its end."""
         while not self._body.done:
+            if self._body.broken:
+                raise RemoteProtocolError(self._body.broken)
             data, self._early = self._early, b""
-            if not data and not (data := await self._receive()):
+            data = data or await self._receive()
+            if not data:
                 self._stays_open = False
                 self._body.receive_end()
-                return b""
-            if piece := self._body.receive_data(data):
+            elif piece := self._body.receive_data(data):
                 return piece
         return b""
 
@@ -112,19 +128,17 @@ class Connection:
         return b"".join(pieces)
 
     async def _receive(self) -> bytes:
-        data = bytes(await self.stream.receive_some(READ_SIZE))
-        self.drained = len(data) < READ_SIZE
-        return data
+        return bytes(await self.stream.receive_some(READ_SIZE))
 
-    @property
-    def is_done(self) -> bool:
-        """Whether the response is all there."""
-        return self._body.done
+    def rest(self, seconds: float) -> None:
+        """Leave the socket alone for so long, in this exchange, unless the last read of it was a full one."""
+        if self._paced is not None:
+            self._paced.read_at = trio.current_time() + seconds
 
     @property
     def is_reusable(self) -> bool:
         """Whether another request may follow."""
-        return self._body.done and self._stays_open and not self._body.rest
+        return self._is_sent and self._body.done and self._stays_open and not (self._early or self._body.rest)
 
     async def aclose(self) -> None:
         """Close it at once, without a goodbye."""
@@ -138,7 +152,7 @@ def _says_close(headers: Sequence[tuple[bytes, bytes]]) -> bool:
 class Connections:
     """Connections to any number of servers, of which so many are kept when they are idle, for so many seconds.
 
-    ``tls`` is a context of the caller's own. `aclose` closes what is idle.
+    ``tls`` is a context of the caller's own.
     """
 
     def __init__(
@@ -155,7 +169,7 @@ class Connections:
         """A connection to whoever that is.
 
         Raises:
-            OSError, trio.BrokenResourceError: there is none to be had.
+            OSError, ValueError, trio.BrokenResourceError: there is none to be had.
         """
         await self._close_old()
         while (connection := self._take(origin)) is not None:
@@ -189,5 +203,8 @@ class Connections:
             await self.idle.pop(0).aclose()
 
     async def aclose(self) -> None:
-        while self.idle:
-            await self.idle.pop().aclose()
+        """Close what is idle; what is given back from now on is closed, too."""
+        self._keep = 0
+        async with AsyncExitStack() as closing:  # goes on to the next when a cancel has come in the first
+            while self.idle:
+                closing.push_async_callback(self.idle.pop().aclose)

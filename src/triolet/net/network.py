@@ -7,6 +7,7 @@ what it has made.
 from __future__ import annotations
 
 import functools
+import math
 import os
 import ssl
 from collections.abc import Awaitable, Callable
@@ -28,13 +29,14 @@ async def open_stream(connect: Connect, host: str, port: int, tls: ssl.SSLContex
     """A stream to that host, with TLS where a context is given.
 
     Raises:
-        OSError, trio.BrokenResourceError: there is none to be had; what it says is fit to be shown.
+        OSError, ValueError, trio.BrokenResourceError: there is none to be had; what it says is fit to be shown.
+            ValueError: no host can have that name.
     """
-    stream = await connect(host, port)
+    stream = PacedStream(await connect(host, port))
     if tls is None:
         return stream
-    secure = trio.SSLStream(stream, tls, server_hostname=host, https_compatible=True)
     try:
+        secure = trio.SSLStream(stream, tls, server_hostname=host, https_compatible=True)
         await secure.do_handshake()
     except BaseException:
         await trio.aclose_forcefully(stream)
@@ -42,14 +44,51 @@ async def open_stream(connect: Connect, host: str, port: int, tls: ssl.SSLContex
     return secure
 
 
+class PacedStream(trio.abc.Stream):
+    """A stream whose reads can be put off.
+
+    It lies below TLS, which gives its data a record at a time: to put off those reads would be to read a record for
+    each rest, however many have come.
+    """
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+        self.read_at = -math.inf
+        """Nothing is read before that time, unless the last read has left something behind."""
+        self._drained = True
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        if self._drained and self.read_at > trio.current_time():
+            await trio.sleep_until(self.read_at)
+        data = await self.stream.receive_some(max_bytes)
+        self._drained = len(data) != max_bytes
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self.stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
+def paced(stream: trio.abc.Stream) -> PacedStream | None:
+    """What lies below a stream of `open_stream`."""
+    while isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
+    return stream if isinstance(stream, PacedStream) else None
+
+
 def is_readable(stream: trio.abc.Stream) -> bool:
     """Whether an idle connection has something to read, which means that the server has closed it.
 
-    Of a stream that is no socket nobody can tell.
+    Of a stream that is no socket nobody can tell; nor can anybody of what TLS has taken off the socket already.
     """
-    while isinstance(stream, trio.SSLStream):
-        stream = stream.transport_stream
-    return isinstance(stream, trio.SocketStream) and stream.socket.is_readable()
+    below = paced(stream)
+    socket = below.stream if below is not None else stream
+    return isinstance(socket, trio.SocketStream) and socket.socket.is_readable()
 
 
 def words_of(error: BaseException) -> str:

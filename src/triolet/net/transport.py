@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -30,9 +30,15 @@ _Names: TypeAlias = Mapping[type[BaseException], str]
 _CONNECTING: _Names = {
     trio.TooSlowError: "ConnectTimeout",
     trio.BrokenResourceError: "ConnectError",
+    trio.ClosedResourceError: "ConnectError",
     OSError: "ConnectError",
+    ValueError: "ConnectError",
 }
-_SENDING: _Names = {trio.TooSlowError: "WriteTimeout", h11.LocalProtocolError: "LocalProtocolError"}
+_SENDING: _Names = {
+    trio.TooSlowError: "WriteTimeout",
+    trio.ClosedResourceError: "WriteError",
+    h11.LocalProtocolError: "LocalProtocolError",
+}
 _RECEIVING: _Names = {
     trio.TooSlowError: "ReadTimeout",
     trio.BrokenResourceError: "ReadError",
@@ -46,8 +52,18 @@ def _named(client: ModuleType, names: _Names, request: Any) -> Iterator[None]:
     """What goes wrong has the client library's own names."""
     try:
         yield
-    except tuple(names) as error:
-        name = next(name for kind, name in names.items() if isinstance(error, kind))
+    except (
+        trio.TooSlowError,
+        trio.BrokenResourceError,
+        trio.ClosedResourceError,
+        OSError,
+        ValueError,
+        h11.LocalProtocolError,
+        RemoteProtocolError,
+    ) as error:
+        name = next((name for kind, name in names.items() if isinstance(error, kind)), "")
+        if not name:
+            raise
         raise getattr(client, name)(words_of(error), request=request) from error
 
 
@@ -62,10 +78,9 @@ class ResponseBody:
         self._read_seconds = _seconds(request, "read")
         self._closed = False
 
-    @property
-    def drained(self) -> bool:
-        """Whether the last read took all that was there."""
-        return self._connection.drained
+    def rest(self, seconds: float) -> None:
+        """As `Connection.rest`."""
+        self._connection.rest(seconds)
 
     async def receive_some(self) -> bytes:
         """More of it, as it is on the wire; empty at its end."""
@@ -125,12 +140,7 @@ def _transport_class(client: ModuleType) -> Any:
 
 
 async def _ask(client: ModuleType, request: Any, connection: Connection, content: bytes) -> Head:
-    with (
-        _named(client, _SENDING, request),
-        trio.fail_after(_seconds(request, "write")),
-        # A server that refuses a long request may have said so before it hung up.
-        suppress(trio.BrokenResourceError, trio.ClosedResourceError),
-    ):
+    with _named(client, _SENDING, request), trio.fail_after(_seconds(request, "write")):
         await connection.send(request.method, request.url.raw_path, request.headers.raw, content)
     with _named(client, _RECEIVING, request), trio.fail_after(_seconds(request, "read")):
         return await connection.receive_head()

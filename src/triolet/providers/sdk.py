@@ -185,8 +185,7 @@ async def _receive(response: httpx2.Response, answer: _Answer, rest: Callable[[]
     body: ResponseBody = response.extensions[BODY]
     while chunk := await body.receive_some():
         answer.receive_data(chunk)
-        if body.drained and not answer.is_complete and (pause := rest()) > 0:
-            await trio.sleep(pause)
+        body.rest(0.0 if answer.is_complete else rest())
 
 
 class _Answer:

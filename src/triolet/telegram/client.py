@@ -133,7 +133,7 @@ class BotApi:
         try:
             with trio.fail_after(CONNECT_TIMEOUT):
                 return await self._connections.obtain(self._address.origin)
-        except (OSError, ValueError, trio.BrokenResourceError, trio.TooSlowError) as error:
+        except (OSError, ValueError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as error:
             problem = TelegramUnreachable(f"cannot connect to {self._base} ({self._told(error)})")
         raise problem
 

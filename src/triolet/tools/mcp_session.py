@@ -192,9 +192,12 @@ async def _open_http(nursery: trio.Nursery, server: ServerSettings, connect: Con
         try:
             yield read, to_server
         finally:
-            nursery.cancel_scope.cancel(reason="the session ends")
-            to_server.close()
-            from_session.close()
+            try:
+                await pool.aclose()  # later its cancel would take the place of what has ended the session
+            finally:
+                nursery.cancel_scope.cancel(reason="the session ends")
+                to_server.close()
+                from_session.close()
 
 
 async def _forward(from_session: MemoryObjectReceiveStream[SessionMessage], write: Any) -> None:
