@@ -171,12 +171,21 @@ class Connections:
         Raises:
             OSError, ValueError, trio.BrokenResourceError: there is none to be had.
         """
-        await self._close_old()
-        while (connection := self._take(origin)) is not None:
-            if not is_readable(connection.stream):
-                return connection
-            await connection.aclose()
-        return await self._open(origin)
+        while (connection := self.obtain_nowait(origin)) is None:
+            stale = self._take(origin)
+            if stale is None:
+                return await self._open(origin)
+            await stale.aclose()
+        return connection
+
+    def obtain_nowait(self, origin: Origin) -> Connection | None:
+        """The warmest of the idle connections, if it can be used."""
+        connection = next((each for each in reversed(self.idle) if each.origin == origin), None)
+        oldest = trio.current_time() - self._keep_seconds
+        if connection is None or connection.idle_since < oldest or is_readable(connection.stream):
+            return None
+        self.idle.remove(connection)
+        return connection
 
     async def _open(self, origin: Origin) -> Connection:
         tls = (self._tls or tls_context()) if origin.secure else None

@@ -7,6 +7,7 @@ last step of a connect, cost three times as much, and hand a body on chunk by ch
 from __future__ import annotations
 
 import functools
+import math
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -84,8 +85,11 @@ class ResponseBody:
 
     async def receive_some(self) -> bytes:
         """More of it, as it is on the wire; empty at its end."""
-        with _named(self._client, _RECEIVING, self._request), trio.fail_after(self._read_seconds):
-            return await self._connection.receive_some()
+        with _named(self._client, _RECEIVING, self._request):
+            if self._read_seconds == math.inf:  # as a model's are, and a scope for each of them has its price
+                return await self._connection.receive_some()
+            with trio.fail_after(self._read_seconds):
+                return await self._connection.receive_some()
 
     async def aclose(self) -> None:
         if not self._closed:

@@ -117,13 +117,22 @@ class BotApi:
             TelegramOutcomeUnknown: it may have been carried out.
         """
         body = _encode(params)
-        async with self._places:
+        await self._wait_place()
+        try:
             connection = await self._obtain()
             try:
                 status, answer = await self._exchange(connection, method, body, timeout)
             finally:
                 await self._connections.give_back(connection)
+        finally:
+            self._places.release()
         return parse_answer(method, status, answer, redact=self._redact)
+
+    async def _wait_place(self) -> None:
+        try:
+            self._places.acquire_nowait()  # without a checkpoint, which costs as much as the request's head
+        except trio.WouldBlock:
+            await self._places.acquire()
 
     @cached_property
     def _address(self) -> _Address:
@@ -131,6 +140,8 @@ class BotApi:
 
     async def _obtain(self) -> Connection:
         try:
+            if (idle := self._connections.obtain_nowait(self._address.origin)) is not None:
+                return idle
             with trio.fail_after(CONNECT_TIMEOUT):
                 return await self._connections.obtain(self._address.origin)
         except (OSError, ValueError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as error:
