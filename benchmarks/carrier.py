@@ -74,15 +74,17 @@ def resident() -> int:
 
 
 async def watch() -> None:
-    due, late = trio.current_time(), list[float]()
+    late, told = list[float](), trio.current_time()
     while True:
-        due += LOOK
+        due = trio.current_time() + LOOK
         await trio.sleep_until(due)
-        late.append(trio.current_time() - due)
-        if len(late) * LOOK >= 1:
+        now = trio.current_time()
+        # Who would have looked meanwhile would have been late as well, by as much less as they came later.
+        late += (now - due - LOOK * missed for missed in range(1 + int((now - due) / LOOK)))
+        if now - told >= 1:
             second = Second(time.monotonic(), time.process_time(), resident(), late)
             print(json.dumps(attrs.asdict(second)), flush=True)
-            due, late = trio.current_time(), []
+            late, told = [], now
 
 
 async def carry(carried: Carried) -> None:

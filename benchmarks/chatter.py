@@ -1,9 +1,9 @@
 """A model's server that speaks to many at once, evenly, and costs its listeners' machine as little as it can.
 
-Every token names the moment when it was written: ``" 417"`` is `TICK` times 417 after a whole `CYCLE`, so whoever sees
-text knows how old its newest word is. A stream has a token each `TICK`, its own phase of it, and as many tokens as
-the last number of the question says. Each event is a chunk of HTTP and a TCP segment of its own, as Chat Completions'
-servers send them; what it holds beside the word is what the official server puts there.
+Every token names the moment when it was written: ``" b7"`` is `TICK` times 11 * 36 + 7 after a whole `CYCLE`, so
+whoever sees a text knows how old its newest word is. A stream has a token each `TICK`, its own phase of it, and as many
+tokens as the last number of the question says. Each event is a chunk of HTTP and a TCP segment of its own, as Chat
+Completions' servers send them; what it holds beside the word is what the official server puts there.
 
     python benchmarks/chatter.py      # prints its port, and speaks until its standard input ends
 """
@@ -24,8 +24,9 @@ from canned_server import chat
 TICK: Final = 0.02
 """Seconds between two tokens of a stream: 50 a second."""
 
-CYCLE: Final = 1000
-"""Ticks after which the words begin again: 20 s, and no text on screen is ever so old."""
+DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+CYCLE: Final = len(DIGITS) ** 2
+"""Ticks after which the words begin again: 26 s, and no text on screen is ever so old."""
 
 PHASES: Final = 20
 """A tick is as many moments, and each stream speaks in one of them."""
@@ -46,7 +47,7 @@ _FIRST, _WORD, *_LAST = chat(1)
 
 def word(ticks: int, number: int, *, is_last: bool = False) -> str:
     """The token of that number in its stream, written so many ticks after the clock's beginning."""
-    name = f"{ticks % CYCLE:03d}"
+    name = DIGITS[ticks % CYCLE // len(DIGITS)] + DIGITS[ticks % len(DIGITS)]
     if is_last:
         return f" {name} {DONE}"
     if number % PARAGRAPH == PARAGRAPH - 1:
@@ -56,10 +57,8 @@ def word(ticks: int, number: int, *, is_last: bool = False) -> str:
 
 def age(text: str, now: float) -> float | None:
     """Seconds since the newest word in the text was written; None if it has none."""
-    found = re.search(r"(\d{3})\D*$", text)
-    if found is None:
-        return None
-    return (now / TICK - int(found[1])) % CYCLE * TICK
+    found = re.search(rf"([0-9a-z]{{2}})(?: {DONE})?\W*$", text)
+    return None if found is None else (now / TICK - int(found[1], len(DIGITS))) % CYCLE * TICK
 
 
 def _chunk(event: bytes) -> bytes:

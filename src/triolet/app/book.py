@@ -3,7 +3,7 @@
 Rules:
 
 1. That an answer is being written is known from its beginning; how far it is, every `CHECKPOINT_SECONDS` for all of
-   them in one transaction, whatever their number.
+   them in one transaction, whatever their number; half as often where the process is busy.
 2. A tool runs when it is on disk that it does. One without effects runs even if the disk refuses.
 3. What was said, the updates that it answers, what it cost and its last messages are written in one transaction.
 4. What a shutdown interrupts is kept as a crash would leave it, but with all that was said.
@@ -23,6 +23,7 @@ from triolet.app.model import Price
 from triolet.app.turn import Turn
 from triolet.core.conversation import ConversationKey, Ending, Message, ToolCallPart
 from triolet.core.history import UNANSWERED
+from triolet.core.load import Load
 from triolet.core.mailbox import Question
 from triolet.core.ports import Store
 from triolet.core.recovery import NextStep, OpenTurn, Resume, next_step
@@ -180,8 +181,9 @@ def messages_of(questions: tuple[Question, ...]) -> list[Message]:
 class Checkpoints:
     """Writes down how far the answers are that are being written."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, load: Load | None = None) -> None:
         self._store = store
+        self._load = load or Load()
         self._books: set[Book] = set()
         self._begun = trio.Event()
 
@@ -198,7 +200,7 @@ class Checkpoints:
         """Until cancelled; nothing wakes while nothing is written."""
         while True:
             await self._begun.wait()
-            await trio.sleep(CHECKPOINT_SECONDS)
+            await trio.sleep(CHECKPOINT_SECONDS * min(self._load.rest, 2.0))
             self._write()  # in a frame of its own, which does not keep the last answer
             if not self._books:
                 self._begun = trio.Event()

@@ -71,7 +71,7 @@ class Services:
 
     @checkpoints.default
     def _of_the_store(self) -> Checkpoints:
-        return Checkpoints(self.store)
+        return Checkpoints(self.store, self.load)
 
 
 class Conversation:

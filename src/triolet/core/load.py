@@ -4,7 +4,8 @@ One process serves everybody: where it cannot show every answer as often as the 
 often, and none late. Rules:
 
 1. Above `BUSY` everything is stretched a bit more each time it is looked at, below `IDLE` a bit less; between them it
-   stays. A loop that wakes late is busy whatever its CPU says: somebody else has the processor.
+   stays. One look is not much: what counts is a mean, of which the last look is `NEWEST`. A loop that wakes late is
+   busy whatever its CPU says: somebody else has the processor.
 2. Nothing is stretched by more than `MOST`.
 """
 
@@ -15,6 +16,8 @@ from typing import Final
 BUSY: Final = 0.7
 IDLE: Final = 0.5
 """Shares of the time in which the loop's thread computes."""
+
+NEWEST: Final = 0.4
 
 LATE: Final = 0.1
 """Seconds."""
@@ -40,8 +43,8 @@ class Load:
 
     def observe(self, *, busy: float, late: float) -> None:
         """``busy`` is a share of the time, ``late`` the seconds by which the loop woke later than it should have."""
-        self.busy = busy
-        if busy > BUSY or late > LATE:
+        self.busy += (busy - self.busy) * NEWEST
+        if self.busy > BUSY or late > LATE:
             self.stretch = min(self.stretch * WIDER, MOST)
-        elif busy < IDLE:
+        elif self.busy < IDLE:
             self.stretch = max(self.stretch / DENSER, 1.0)

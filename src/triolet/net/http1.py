@@ -171,6 +171,7 @@ class Connections:
         Raises:
             OSError, ValueError, trio.BrokenResourceError: there is none to be had.
         """
+        await self._close_old()
         while (connection := self.obtain_nowait(origin)) is None:
             stale = self._take(origin)
             if stale is None:
