@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import trio
@@ -12,9 +13,11 @@ import trio
 from triolet.core.ports import Tool
 from triolet.errors import ConfigError, ToolError
 from triolet.net.network import Connect, connect_tcp
-from triolet.tools import fetch
 from triolet.tools.calculator import evaluate
 from triolet.tools.functions import FunctionTool, tool
+
+if TYPE_CHECKING:
+    from triolet.tools.fetch import Resolve
 
 
 def wall_clock() -> datetime:
@@ -26,7 +29,7 @@ def open_builtin(
     *,
     clock: Callable[[], datetime] = wall_clock,
     connect: Connect = connect_tcp,
-    resolve: fetch.Resolve = trio.socket.getaddrinfo,
+    resolve: Resolve = trio.socket.getaddrinfo,
 ) -> Sequence[Tool]:
     """The tools of these names: ``time``, ``calculator``, and ``fetch``, the one that reaches out.
 
@@ -79,7 +82,9 @@ def _calculator() -> FunctionTool:
     return calculator
 
 
-def _fetch_page(connect: Connect, resolve: fetch.Resolve) -> FunctionTool:
+def _fetch_page(connect: Connect, resolve: Resolve) -> FunctionTool:
+    from triolet.tools import fetch  # noqa: PLC0415  # httpx, which nobody else needs at the start
+
     @tool(has_effects=True)  # an address can carry out what the chat holds
     async def fetch_page(url: str) -> str:
         """Read a page of the public web: its title, its text, and where its links lead.
