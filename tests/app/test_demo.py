@@ -17,7 +17,7 @@ SERVERS = [
     ROOT / "src/triolet/app/demo.py",
     *sorted(path for path in (ROOT / "benchmarks").glob("*.py") if "serve_bot" in path.read_text(encoding="utf-8")),
 ]
-IN_MEMORY = {"stage.py"}
+IN_MEMORY = {"stage.py", "soak.py"}
 """Whoever needs a virtual clock: the streams are in memory, and the emulator's day is the bot's."""
 
 

@@ -18,7 +18,7 @@ from triolet.config import ModelSettings
 from triolet.core.dialects.openai_responses import OpenAIResponsesDecoder, decode_answer, render_request
 from triolet.core.ports import ModelRequest
 from triolet.net.network import Connect, connect_tcp
-from triolet.providers.openai_sdk import is_openai, key_headers, open_openai
+from triolet.providers.openai_sdk import as_they_are, is_openai, key_headers, open_openai
 from triolet.providers.sdk import Asked, Dialect, SDKProvider
 
 
@@ -47,4 +47,4 @@ class OpenAIResponsesProvider(SDKProvider):
 
     def _ask(self, parameters: Mapping[str, Any]) -> Asked:
         create = self._client.responses.with_streaming_response.create
-        return create(**parameters, extra_headers=key_headers(self._settings))
+        return create(**as_they_are(parameters), extra_headers=key_headers(self._settings))

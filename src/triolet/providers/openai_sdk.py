@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import openai
@@ -40,3 +42,12 @@ def open_openai(settings: ModelSettings, connect: Connect) -> openai.AsyncOpenAI
 def key_headers(settings: ModelSettings) -> dict[str, openai.Omit]:
     """What a request changes in the headers: none with the key, if there is no key."""
     return {} if settings.api_key else {"Authorization": openai.Omit()}
+
+
+def as_they_are(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters for a call of the SDK's, which it puts into the request as they are.
+
+    It would look through every message and tool for what its types say of it, for one or two milliseconds.
+    """
+    named = {name: parameters[name] for name in ("model", "stream")}
+    return {**named, "extra_body": {name: value for name, value in parameters.items() if name not in named}}
