@@ -318,7 +318,7 @@ def draw(axes: Axes, found: Sequence[Measured]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--streams", type=int, nargs="+", default=[50, 100, JUDGED, 300, 400, 500])
+    parser.add_argument("--streams", type=int, nargs="+", default=[50, JUDGED, 300, 400, 500])
     parser.add_argument("--window", type=float, default=12.0, help="seconds that are measured")
     parser.add_argument("--idle", type=int, default=500, help="how many conversations are left idle")
     report.add_options(parser)

@@ -3,7 +3,7 @@
 Rules:
 
 1. That an answer is being written is known from its beginning; how far it is, every `CHECKPOINT_SECONDS` for all of
-   them in one transaction, whatever their number; half as often where the process is busy.
+   them, in a few transactions whatever their number; half as often where the process is busy.
 2. A tool runs when it is on disk that it does. One without effects runs even if the disk refuses.
 3. What was said, the updates that it answers, what it cost and its last messages are written in one transaction.
 4. What a shutdown interrupts is kept as a crash would leave it, but with all that was said.
@@ -32,6 +32,9 @@ from triolet.errors import StoreError
 log = structlog.get_logger()
 
 CHECKPOINT_SECONDS: Final = 1.0
+
+AT_ONCE: Final = 20
+"""Answers whose progress is put together without a pause."""
 
 CONTINUE: Final = "Continue your answer exactly where it broke off, without repeating anything."
 """What is asked of a model whose answer broke off."""
@@ -200,14 +203,21 @@ class Checkpoints:
         """Until cancelled; nothing wakes while nothing is written."""
         while True:
             await self._begun.wait()
-            await trio.sleep(CHECKPOINT_SECONDS * min(self._load.rest, 2.0))
-            self._write()  # in a frame of its own, which does not keep the last answer
+            await trio.sleep(CHECKPOINT_SECONDS * (1 + self._load.share))
+            await self._write_all()
             if not self._books:
                 self._begun = trio.Event()
 
-    def _write(self) -> None:
+    async def _write_all(self) -> None:
+        """A few at a time: hundreds of answers at once would hold up everything else."""
+        waiting = set(self._books)
+        while waiting := waiting & self._books:
+            self._write({waiting.pop() for _ in range(min(AT_ONCE, len(waiting)))})
+            await trio.lowlevel.checkpoint()
+
+    def _write(self, books: set[Book]) -> None:
         with self._store.unit():
-            for book in list(self._books):
+            for book in books:
                 try:
                     book.checkpoint()
                 except Exception:  # a mistake of ours: this answer is written down no more, and goes on, as all others

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 WARM_UP_AFTER: Final = 1.0
 """Seconds after which the first poll is under way: what takes seconds to import must not hold it up."""
 
-GARBAGE: Final = (2_000, 50, 1_000_000)
+GARBAGE: Final = (2_000, 1_000, 1_000_000)
 """Objects, and collections of young ones, until the next one; full ones come by the clock."""
 
 COLLECT_SECONDS: Final = 60.0

@@ -24,6 +24,9 @@ LATE: Final = 0.1
 
 MOST: Final = 3.0
 
+RESTS: Final = 4.0
+"""How many times longer a socket is left alone where frames are about to be stretched."""
+
 WIDER: Final = 1.25
 DENSER: Final = 1.1
 
@@ -37,9 +40,14 @@ class Load:
         self.busy = 0.0
 
     @property
+    def share(self) -> float:
+        """How near it is to where frames are stretched: from 0 to 1."""
+        return min(self.busy / BUSY, 1.0)
+
+    @property
     def rest(self) -> float:
         """How many times longer sockets are left alone: to save reads comes before saving frames."""
-        return self.stretch * (1 + min(self.busy / BUSY, 1.0))
+        return self.stretch * (1 + (RESTS - 1) * self.share)
 
     def observe(self, *, busy: float, late: float) -> None:
         """``busy`` is a share of the time, ``late`` the seconds by which the loop woke later than it should have."""
