@@ -24,7 +24,7 @@ LATE: Final = 0.1
 
 MOST: Final = 3.0
 
-RESTS: Final = 4.0
+RESTS: Final = 8.0
 """How many times longer a socket is left alone where frames are about to be stretched."""
 
 WIDER: Final = 1.25

@@ -13,7 +13,7 @@ import trio
 from triolet.core.coalescer import Coalescer, Frame
 from triolet.core.load import Load
 
-LONGEST_REST = 0.1
+LONGEST_REST = 0.05
 """Seconds that a model's socket is left alone at most, in calm: the end of an answer is as late to be heard."""
 
 
