@@ -163,7 +163,7 @@ def draw(found: Found, axes: Axes) -> None:
         axes.barh(heights, medians, 0.4, xerr=whiskers, color=colour, ecolor="0.4", capsize=2, label=LABELS[part])
     axes.set_yticks(range(len(rows)), [row.program for row in rows])
     axes.set_xscale("log")
-    axes.set_xlabel("milliseconds: median, and at the whisker's end the p99, or the most of fewer than 100 turns")
+    axes.set_xlabel("milliseconds: median, and p99 (of fewer than 100 turns the most)")
     axes.set_title("What a bot adds to the first token")
     axes.legend(loc="upper right", fontsize="small")
     axes.grid(axis="x", alpha=0.3)
