@@ -39,10 +39,10 @@ class Watched(Wrapped):
 
 
 @asynccontextmanager
-async def open_watched() -> AsyncIterator[tuple[Scene, list[Watched]]]:
+async def open_watched(*, idle_timeout: float = IDLE) -> AsyncIterator[tuple[Scene, list[Watched]]]:
     """A scene whose provider's connections tell what becomes of them."""
     streams: list[Watched] = []
-    async with open_scene() as scene:
+    async with open_scene(idle_timeout=idle_timeout) as scene:
 
         async def connect(host: str, port: int) -> trio.abc.Stream:
             streams.append(Watched(await scene.server.connect(host, port)))
@@ -160,6 +160,13 @@ async def test_silence_is_as_long_as_ever(rest: float, autojump_clock: trio.test
         with pytest.raises(ProviderUnavailable, match="fell silent"):
             await scene.provider.stream(resting(rest), ear)
         assert (ear.times, trio.current_time()) == ([0.0, 4.0], 4.0 + IDLE)
+
+
+async def test_nobody_falls_silent_by_a_rest(autojump_clock: trio.testing.MockClock) -> None:
+    """It may be longer than the silence that the settings allow, or than what is left of it."""
+    async with open_watched(idle_timeout=0.5) as (scene, _):
+        ear = await ask(scene, resting(1.2), *CHATTER, *CHATTER, *CHATTER, *END)
+        assert (ear.text, ear.reasons) == (WHOLE * 3, ["stop"])
 
 
 async def test_a_connection_that_breaks_within_a_rest(autojump_clock: trio.testing.MockClock) -> None:
