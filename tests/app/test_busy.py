@@ -201,3 +201,18 @@ async def test_message_that_finds_no_room_ends_nothing(autojump_clock: object) -
                 "⏳ 1 messages are waiting already, and I take no more meanwhile. /stop drops them.",
             ]
         )
+
+
+@pytest.mark.case("I4")
+async def test_what_was_interrupted_while_it_waited_for_others_is_said_all_the_same(autojump_clock: object) -> None:
+    """Nobody may have read the history for it, but it is a part of it."""
+    settings = attrs.evolve(busy("interrupt"), limits=LimitSettings(max_turns=1))
+    async with open_scene(script=echo, settings=settings) as scene:
+        scene.server.say(BOB, "bob")
+        await trio.sleep(1.0)
+        for text in ("one", "two"):
+            scene.server.say(ADA, text)
+            await trio.sleep(1.0)
+        await rest(60)
+        assert scene.bot_messages() == [said(WORDS, "two")]
+        assert asked(scene)[-1] == ["one", "two"]

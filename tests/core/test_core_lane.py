@@ -948,3 +948,21 @@ def test_no_window_of_a_private_chat_is_ever_exceeded(
     for cost, period, limit in ((Cost.DRAFT, 5.0, 20), (Cost.DRAFT, 30.0, 40), (Cost.MESSAGE, 1.0, 3)):
         times = counted[cost]
         assert all(sum(start <= other < start + period for other in times) <= limit for start in times)
+
+
+def test_a_lane_is_idle_when_a_new_one_would_be_as_good() -> None:
+    lane = open_lane()
+    assert lane.is_idle(0.0)
+    ticket = lane.queue(Cost.DRAFT, Priority.FRAME)
+    assert not lane.is_idle(0.0)
+    lane.leave(ticket)
+    lane.commit(delivery())
+    assert not lane.is_idle(0.0)
+    lane = open_lane()
+    call = draft()
+    lane.begin(call)
+    assert not lane.is_idle(0.0)
+    lane.end(call, Refused(429, "Too Many Requests", 36_000.0), 0.0)
+    assert [lane.is_idle(now) for now in (0.0, 3_600.0, 35_999.0, 36_000.0)] == [False, False, False, True]
+    make(lane, draft(), 36_000.0, FLOOD)
+    assert [lane.is_idle(36_000.0 + seconds) for seconds in (10.0, 3_600.0, 4_500.0)] == [False, False, True]

@@ -18,6 +18,7 @@ from triolet.core.ports import ModelRequest
 from triolet.emulator import Exchange
 from triolet.errors import ProviderUnavailable
 from triolet.net.http1 import READ_SIZE
+from triolet.net.network import FULL
 
 IDLE = 5.0  # of provider_scenes.model_settings
 
@@ -38,10 +39,10 @@ class Watched(Wrapped):
 
 
 @asynccontextmanager
-async def open_watched() -> AsyncIterator[tuple[Scene, list[Watched]]]:
+async def open_watched(*, idle_timeout: float = IDLE) -> AsyncIterator[tuple[Scene, list[Watched]]]:
     """A scene whose provider's connections tell what becomes of them."""
     streams: list[Watched] = []
-    async with open_scene() as scene:
+    async with open_scene(idle_timeout=idle_timeout) as scene:
 
         async def connect(host: str, port: int) -> trio.abc.Stream:
             streams.append(Watched(await scene.server.connect(host, port)))
@@ -161,6 +162,13 @@ async def test_silence_is_as_long_as_ever(rest: float, autojump_clock: trio.test
         assert (ear.times, trio.current_time()) == ([0.0, 4.0], 4.0 + IDLE)
 
 
+async def test_nobody_falls_silent_by_a_rest(autojump_clock: trio.testing.MockClock) -> None:
+    """It may be longer than the silence that the settings allow, or than what is left of it."""
+    async with open_watched(idle_timeout=0.5) as (scene, _):
+        ear = await ask(scene, resting(1.2), *CHATTER, *CHATTER, *CHATTER, *END)
+        assert (ear.text, ear.reasons) == (WHOLE * 3, ["stop"])
+
+
 async def test_a_connection_that_breaks_within_a_rest(autojump_clock: trio.testing.MockClock) -> None:
     """What it said before is emitted first, and that it has broken is told after one more rest."""
     async with open_watched() as (scene, _):
@@ -193,3 +201,34 @@ async def test_with_tls_a_rest_is_of_the_socket_and_not_of_each_record(autojump_
             assert len(set(ear.times)) <= 10
             assert trio.current_time() == pytest.approx(1.0, abs=0.126), "as long as it was written, and a rest"
             assert len(idle_connections(provider)) == 1
+
+
+class Bounded(Wrapped):
+    """Gives no more at once than a socket does of which a read names no limit."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await super().receive_some(max_bytes or FULL)
+
+
+async def test_with_tls_what_a_full_read_left_behind_is_read_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """TLS names no limit to what it reads; a server that is faster than the rests is not slowed down there either."""
+    certificates = make_certificates()
+    text = "x" * 1024
+
+    async def hurry(exchange: Exchange) -> None:
+        await exchange.start(200, (("Content-Type", "text/event-stream"),))
+        await exchange.send_chunk(body_of([say("a")]))
+        await trio.sleep(0.01)
+        for _ in range(512):
+            await exchange.send_chunk(body_of([say(text)]))
+        await exchange.send_chunk(body_of(END))
+        await exchange.finish()
+
+    async with open_odd_server(hurry, tls=certificates.server, wrap=Bounded) as server:
+        settings = model_settings(base_url=f"https://{HOST}/v1")
+        async with PROVIDERS["openai-chat"](settings, connect=server.connect) as provider:
+            provider._client._client._transport.connections._tls = certificates.client  # type: ignore[attr-defined]  # of our own transport
+            ear = Ear()
+            await provider.stream(resting(1.2), ear)
+            assert len(ear.text) == 1 + 512 * len(text)
+            assert trio.current_time() <= 2.5, "the end of it, and what came with it"

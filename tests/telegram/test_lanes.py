@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from triolet.core.budget import ChatBudget, Cost, Priority, open_overall
-from triolet.core.calls import Place
+from triolet.core.calls import Bubble, Place, Refused, typing_call
 from triolet.core.conversation import ConversationKey
 from triolet.core.lane import Lane
 from triolet.telegram.lanes import FORGET_AFTER, Lanes
@@ -53,3 +53,23 @@ async def test_a_lane_in_which_somebody_waits_is_not(autojump_clock: object, pri
     await trio.sleep(2 * FORGET_AFTER)
     lanes.at(place(3))
     assert lanes.at(place(1)) is not waited
+
+
+def refuse(lane: Lane, retry_after: float) -> None:
+    """A 429 for so many seconds."""
+    call = typing_call(Bubble(place(1), draft_id=1))
+    lane.begin(call)
+    lane.end(call, Refused(429, "Too Many Requests", retry_after), trio.current_time())
+
+
+@pytest.mark.parametrize(("retry_after", "hours"), [(9.0, 2), (4 * 3600.0, 4)])
+async def test_nor_is_one_that_a_flood_has_slowed_down(autojump_clock: object, retry_after: float, hours: int) -> None:
+    """A new one would call as often as if there had been no 429."""
+    lanes = open_lanes()
+    slowed, other = lanes.at(place(1)), lanes.at(place(2))
+    refuse(slowed.lane, retry_after)
+    for hour in range(hours + 2):
+        await trio.sleep(FORGET_AFTER + 1.0)
+        lanes.at(place(1000 + hour))
+        assert any(each is slowed for each in lanes) is (hour < hours - 1)
+        assert not any(each is other for each in lanes), "which is not held up by it"

@@ -30,6 +30,7 @@ from triolet.emulator import (
     open_telegram_server,
 )
 from triolet.telegram.client import open_bot_api
+from triolet.telegram.lanes import FORGET_AFTER
 from triolet.telegram.outbox import Outbox, open_outbox
 
 CHATS = range(1, 41)
@@ -294,6 +295,24 @@ async def test_search_goes_beyond_what_people_wrote_meanwhile(autojump_clock: ob
         await office.outbox.wait_idle()
         assert office.messages() == ["once"]
         assert office.methods() == ["sendMessage", "editMessageText", "editMessageText"]
+
+
+@pytest.mark.case("F4")
+async def test_search_takes_no_message_of_ours_that_nobody_has_thought_of_for_hours(autojump_clock: object) -> None:
+    """The answer to an old question, of which a button is pressed, in a chat whose lane was forgotten meanwhile."""
+    async with open_office() as office:
+        office.outbox.recover([], {1: [1]})
+        asked = Place(ConversationKey(1), private=True, asked=office.server.say(1, "Well?"))
+        for text in ("one", "two"):
+            office.outbox.commit(office.outbox.open_bubble(asked), FormattedText(text))
+        await office.outbox.wait_idle()
+        await trio.sleep(2 * FORGET_AFTER)
+        office.asked(2)
+        office.server.telegram.add_fault(Fault(method="sendMessage", times=1, action=Reset(carried_out=False)))
+        office.outbox.note_message(asked)
+        office.outbox.commit(office.outbox.open_bubble(asked), FormattedText("three"))
+        await office.outbox.wait_idle()
+        assert office.messages() == ["one", "two", f"three\n\n{SENT_AGAIN}"]
 
 
 async def test_send_that_never_left_is_repeated_until_it_does(autojump_clock: object) -> None:

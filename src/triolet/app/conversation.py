@@ -225,6 +225,7 @@ class Conversation:
                 await self._clear(task)
             else:
                 await self._answer(task)
+            self._said = None  # whoever has not read it, because it was stopped before, has added to it
             self._relieved()
 
     async def _recall(self) -> None:
@@ -330,7 +331,7 @@ class Conversation:
         return render_footer(tally.spent(self._services.price)) if self._services.footer else ""
 
     async def _clear(self, task: Clear) -> None:
-        store, self._said = self._services.store, None
+        store = self._services.store
         try:
             await store.clear(self._key)
         except StoreError:

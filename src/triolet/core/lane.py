@@ -59,10 +59,10 @@ class Lane:
     def has_errands(self) -> bool:
         return bool(self._lasting or self._removals)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is in flight, and nobody waits."""
-        return self._in_flight is None and not (self.has_errands or self._tickets)
+    def is_idle(self, now: float) -> bool:
+        """Whether nothing is in flight, nobody waits, and no 429 holds it up any more."""
+        is_free = self._parked_until <= now and self._budget.throttle.slowness(now) == 1
+        return is_free and self._in_flight is None and not (self.has_errands or self._tickets)
 
     def note_message(self, message_id: int) -> None:
         """A message has this id: somebody else's, or one of an earlier run's. What is looked for is another one."""

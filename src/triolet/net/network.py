@@ -11,13 +11,16 @@ import math
 import os
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import certifi
 import trio
 
 Connect: TypeAlias = Callable[[str, int], Awaitable[trio.abc.Stream]]
 """Where the bytes go: TCP in life, streams in memory in tests."""
+
+FULL: Final = 1 << 16
+"""Bytes that a read gives at most which names no limit, as those of TLS do not."""
 
 
 async def connect_tcp(host: str, port: int) -> trio.abc.Stream:
@@ -60,8 +63,8 @@ class PacedStream(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         if self._drained and self.read_at > trio.current_time():
             await trio.sleep_until(self.read_at)
-        data = await self.stream.receive_some(max_bytes)
-        self._drained = len(data) != max_bytes
+        data = await self.stream.receive_some(max_bytes or FULL)
+        self._drained = len(data) != (max_bytes or FULL)
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:

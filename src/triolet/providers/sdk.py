@@ -185,7 +185,7 @@ async def _receive(response: httpx2.Response, answer: _Answer, rest: Callable[[]
     body: ResponseBody = response.extensions[BODY]
     while chunk := await body.receive_some():
         answer.receive_data(chunk)
-        body.rest(0.0 if answer.is_complete else rest())
+        body.rest(answer.rest(rest()))
 
 
 class _Answer:
@@ -211,6 +211,10 @@ class _Answer:
     def began(self) -> bool:
         """It is an answer, whole or not, and nothing else."""
         return self._decoder.began or self._finished
+
+    def rest(self, seconds: float) -> float:
+        """For how many of so many seconds its socket can be left alone: not until it would count as silent."""
+        return 0.0 if self.is_complete else min(seconds, (self.silence.deadline - trio.current_time()) / 2)
 
     def expect(self, *, streamed: bool) -> None:
         """The request is made now. An answer in one piece shows no life until it is there."""

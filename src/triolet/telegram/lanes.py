@@ -1,7 +1,7 @@
 """The lanes of all chats, and who waits in them.
 
 A chat that nobody writes in for long costs nothing: its lane is forgotten, and a new one is as good, for every window
-has emptied meanwhile. Groups of strangers may add the bot as often as they like.
+has emptied meanwhile, and no penalty is left. Groups of strangers may add the bot as often as they like.
 """
 
 from __future__ import annotations
@@ -79,8 +79,13 @@ class Lanes:
         return chat
 
     def _forget_idle(self) -> None:
-        """Of the oldest, two for each that is new: so none stays, however many come at once."""
+        """Of the oldest, two for each that is new: so none stays, however many come at once.
+
+        One that is still needed is looked at again when it would be old again, and stands in no other's way.
+        """
+        now = trio.current_time()
         for key in [*islice(self._lanes, 2)]:
-            chat = self._lanes[key]
-            if chat.used_at + FORGET_AFTER < trio.current_time() and chat.lane.is_idle:
-                del self._lanes[key]
+            if self._lanes[key].used_at + FORGET_AFTER < now:
+                chat = self._lanes.pop(key)
+                if not chat.lane.is_idle(now):
+                    chat.used_at, self._lanes[key] = now, chat

@@ -71,7 +71,8 @@ class Outbox:
         self._log = logbook
         self._uncertain = uncertain
         self._unconfirmed: dict[int, Letter] = {}
-        self._message_ids: Mapping[int, Sequence[int]] = {}
+        self._message_ids: dict[int, Sequence[int]] = {}
+        """What a chat's lane has to know that is opened anew: a search must not take what is ours already."""
         self.offer_resend: OfferResend = lambda place, number: ()
         """Gives the button under the line that asks whether a message is to be sent again."""
         self._nursery = nursery
@@ -150,7 +151,7 @@ class Outbox:
 
         ``message_ids`` are those that messages of ours are known to have, by their chat, ascending.
         """
-        self._message_ids = message_ids
+        self._message_ids = dict(message_ids)
         for letter in letters:
             self._recover(letter)
 
@@ -243,6 +244,8 @@ class Outbox:
         # Frames wait for a reply as soon as only the reserve is left, in whatever chat it comes.
         saturated = self._overall.free_at(0.0, Priority.COSMETIC) == math.inf
         flight.outcome = chat.lane.end(call, outcome, trio.current_time())
+        if newest := chat.lane.newest:
+            self._message_ids[call.bubble.place.lane] = (newest,)
         if errand is None and call.sends:
             self._log.note_preview(call.bubble, flight.outcome)
         self._start_delivering(chat)
