@@ -78,8 +78,8 @@ async def test_no_sdk_is_imported_before_the_first_poll(tmp_path: Path) -> None:
             bot.process.kill()
             await bot.wait_exit()
         imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in bot.output.splitlines()}
-        assert {"trio", "httpx"} <= imported
-        assert not {"openai", "anthropic", "httpx2", "mcp", "genai_prices"} & imported
+        assert {"trio", "h11"} <= imported
+        assert not {"openai", "anthropic", "httpx", "httpx2", "mcp", "genai_prices"} & imported
 
 
 async def test_sdk_is_imported_soon_after_it(tmp_path: Path) -> None:

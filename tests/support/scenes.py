@@ -210,7 +210,7 @@ async def open_scene(
     telegram: EmulatedTelegram | None = None,
     executor: Executor = run_inline,
     wall_clock: Callable[[], float] = lambda: EPOCH + trio.current_time(),
-    cpu_clock: Callable[[], float] = float,
+    cpu_clock: Callable[[], float] | None = None,
 ) -> AsyncIterator[Scene]:
     """The bot serves Ada and Bob in private, and both with a stranger in a group; afterwards it shuts down.
 

@@ -347,9 +347,10 @@ class World:
         return self.supervisor.is_idle and not any("Outbox" in name for name in self.tasks())
 
     async def wait_idle(self) -> None:
-        """Returns when every answer is delivered."""
+        """Returns when every answer is delivered, and written down as such."""
         while not self.is_idle:
             await trio.sleep(0.25)
+        await trio.sleep(0.01)  # the disk's moments
 
     def tasks(self) -> Counter[str]:
         """The bot's tasks now, by name."""

@@ -108,14 +108,14 @@ async def serve_bot(
     wall_clock: Callable[[], float] = time.time,
     shutdown: trio.Event,
     hurry: trio.Event | None = None,
-    cpu_clock: Callable[[], float] = float,
+    cpu_clock: Callable[[], float] | None = None,
     task_status: trio.TaskStatus[BotIdentity] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until ``shutdown`` is set or the caller cancels; reports the bot's identity when it is ready.
 
     ``providers`` are those of ``settings.model.models()``, one each; ``tools`` are there beside those of the settings.
     ``observers`` look on at every turn, see `observe.turns`. ``wall_clock`` gives seconds since 1970, and ``cpu_clock``
-    those that this thread has computed: where it is busy, frames get rarer (`core.load`).
+    those that this thread has computed, if it is to matter: where it is busy, frames get rarer (`core.load`).
 
     A shutdown takes nothing new, and gives running answers ``shutdown.grace`` seconds to end, or until ``hurry`` is
     set. Then it commits what every answer has so far, and gives its delivery `DRAIN_SECONDS`. What is not delivered by
@@ -133,7 +133,8 @@ async def serve_bot(
             async with trio.open_nursery() as upkeep_nursery:
                 upkeep_nursery.start_soon(services.checkpoints.run)
                 upkeep_nursery.start_soon(_tidy, house.store)
-                upkeep_nursery.start_soon(watch_load, services.load, cpu_clock)
+                if cpu_clock is not None:
+                    upkeep_nursery.start_soon(watch_load, services.load, cpu_clock)
                 problem = await _serve(settings, services, house, bot, ending, task_status)
                 with ending.limited(DRAIN_SECONDS) as drain:
                     upkeep_nursery.start_soon(ending.shorten, drain, DRAIN_SECONDS)
