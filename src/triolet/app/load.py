@@ -12,6 +12,9 @@ from triolet.core.load import Load
 
 LOOK_SECONDS = 1.0
 
+TOLD = 1.5
+"""The stretch from which on it is worth a line: one late look is not."""
+
 log = structlog.get_logger()
 
 
@@ -21,7 +24,7 @@ async def watch_load(load: Load, cpu_clock: Callable[[], float]) -> NoReturn:
         began, used = trio.current_time(), cpu_clock()
         await trio.sleep(LOOK_SECONDS)
         seconds = trio.current_time() - began
-        was_calm = load.stretch == 1
+        was_calm = load.stretch < TOLD
         load.observe(busy=(cpu_clock() - used) / seconds, late=seconds - LOOK_SECONDS)
-        if was_calm != (load.stretch == 1):
-            log.info("load.calm" if load.stretch == 1 else "load.busy")
+        if was_calm != (load.stretch < TOLD):
+            log.info("load.calm" if load.stretch < TOLD else "load.busy")

@@ -73,12 +73,15 @@ async def run_service(
 
 async def _collect_garbage() -> NoReturn:
     """A full collection stalls every answer: what is loaded stays out of it, and it takes a thousandth of the time."""
-    gc.freeze()
     gc.set_threshold(*GARBAGE)
+    gc.collect()
+    gc.freeze()
+    seconds = 0.0
     while True:
+        await trio.sleep(max(COLLECT_SECONDS, 1000 * seconds))
         began = time.perf_counter()
         gc.collect()
-        await trio.sleep(max(COLLECT_SECONDS, 1000 * (time.perf_counter() - began)))
+        seconds = time.perf_counter() - began
 
 
 @attrs.define

@@ -1,6 +1,7 @@
 """A source that grows, shown again and again: what nothing can change any more is read once.
 
-It shows what `tail.mended` and `markdown.compose` make of the whole source. Rule 1: what is kept are blocks that are in
+It shows what `tail.mended` and `markdown.compose` make of the whole source, but for a block that merges back into the
+one before the last, and is shown as it was for a frame. Rule 1: what is kept are blocks that are in
 no other, or items of a list that is in no other, each with all of its lines, so that what follows looks as it would at
 the beginning of a source. Rule 2: the last two are read anew: the first line of the last may be half, and it decides
 where the one before ends.
