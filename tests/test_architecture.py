@@ -158,7 +158,6 @@ def test_the_map_on_the_porch_shows_the_rooms(house: House) -> None:
 # A test for each module
 
 UNTESTED: Final = {
-    "app/chat.py",
     "emulator/dispatch.py",
     "emulator/drafts.py",
     "emulator/markup.py",

@@ -343,8 +343,13 @@ class World:
         return any(turn.ending is None for turn in self.turns)
 
     @property
+    def has_conversations(self) -> bool:
+        """Whether one is at work, and be it with its last answer's way to the disk."""
+        return bool(self.supervisor._conversations)
+
+    @property
     def is_idle(self) -> bool:
-        return self.supervisor.is_idle and not any("Outbox" in name for name in self.tasks())
+        return not self.has_conversations and not any("Outbox" in name for name in self.tasks())
 
     async def wait_idle(self) -> None:
         """Returns when every answer is delivered, and written down as such."""

@@ -101,7 +101,7 @@ async def play_on(trial: Trial, play: Play, strike: Strike) -> None:
                 world.moment = moment
 
         def watched(task: Task) -> bool:
-            if not is_the_bots(task) or (world.supervisor.is_idle and not strike.at_delivery):
+            if not is_the_bots(task) or (not world.has_conversations and not strike.at_delivery):
                 return False
             return not play.only_committing or (bool(world.turns) and not world.is_answering)
 
@@ -152,7 +152,7 @@ def on_work(act: Callable[[World], object]) -> Callable[[World], bool]:
     """Only if there is an answer, even one that is about to begin, or has ended and is not recorded."""
 
     def act_on_work(world: World) -> bool:
-        if world.supervisor.is_idle:
+        if not world.has_conversations:
             return False
         act(world)
         return True

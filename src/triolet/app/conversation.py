@@ -194,8 +194,8 @@ class Conversation:
 
     @property
     def load(self) -> int:
-        """How many questions are being answered, or wait."""
-        return len(self._mailbox.questions) + (self._turn is not None)
+        """How many questions are being answered, or wait; an answer that has ended, written down or not, is neither."""
+        return len(self._mailbox.questions) + (self._turn is not None and self._turn.ending is None)
 
     def close(self) -> None:
         """Begin no other answer; what waits stays in the inbox. One that waits for a person cannot be decided now."""

@@ -76,8 +76,8 @@ class Supervisor:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being answered, and nothing waits."""
-        return not self._conversations
+        """Whether there is nothing that /stop would stop."""
+        return not any(each.load for each in self._conversations.values())
 
     def heed(self, raw: RawUpdate) -> None:
         """Obey a Stop button ahead of all else: it names its answer, and can stop no other, however often it comes."""
