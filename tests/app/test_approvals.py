@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import trio
 import trio.testing
-from scenes import ADA, BOB, GROUP, Calls, Scene, calls, open_scene, rest, rounds, scene_settings, slow_tool
+from scenes import ADA, BOB, GROUP, ROUND_TRIP, Calls, Scene, calls, open_scene, rest, rounds, scene_settings, slow_tool
 
 from triolet.app.approvals import LONGEST_ARGUMENTS, Approvals, question
 from triolet.config import StreamingSettings
@@ -108,6 +108,21 @@ async def test_messages_stay_in_their_order(autojump_clock: object, screen: str)
         stage.press(prompt, 0)
         await rest(60)
         assert scene.bot_messages(chat_id) == ["I look.", f"{QUESTION}\n\n✅ allowed", "Done."]
+
+
+@pytest.mark.parametrize("screen", ["draft", "edit", "group"])
+async def test_question_does_not_wait_for_the_time_of_the_next_frame(autojump_clock: object, screen: str) -> None:
+    chat_id, streaming = SCREENS[screen]
+    words: list[Step | Calls] = [Say.text("I look into this carefully. "), Pause(0.25)]
+    script = rounds(*words * 80, Pause(0.125), calls("delete"))
+    tools = [slow_tool("delete", has_effects=True)]
+    async with open_scene(script=script, tools=tools, settings=scene_settings(streaming=streaming)) as scene:
+        stage = Stage(scene, chat_id, [])
+        stage.say()
+        began = trio.current_time()
+        await stage.wait_prompt()
+        seconds_there = 2.5 * ROUND_TRIP  # the message's, the last text's and the question's
+        assert trio.current_time() - began == pytest.approx(20.125 + seconds_there)
 
 
 async def test_question_shows_exactly_what_would_be_done(autojump_clock: object) -> None:

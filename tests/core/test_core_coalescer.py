@@ -398,6 +398,18 @@ def test_a_status_line_has_room_for_so_many_tools() -> None:
     assert coalescer.take_frame().status.endswith(" · ⏳ last")
 
 
+def test_what_stands_before_the_live_text_is_another_when_it_changes_and_only_then() -> None:
+    coalescer = Coalescer()
+    begun = coalescer.before
+    coalescer.receive((TextDelta("a"), TextDelta("b")))
+    assert coalescer.before is begun
+    coalescer.receive((ASKED,))
+    assert coalescer.before == coalescer.take_frame().before == ("ab", OPEN)
+    asked = coalescer.before
+    coalescer.receive((ApprovalEnded(OPEN.call_id, "allowed"),))
+    assert coalescer.before is not asked
+
+
 def test_the_end_closes_what_is_open() -> None:
     coalescer = Coalescer(reasoning=True)
     coalescer.receive((ASKED, RoundStarted("m", "late"), ReasoningDelta("hm, well")))

@@ -161,6 +161,11 @@ class Coalescer:
         return self._revision
 
     @property
+    def before(self) -> tuple[Segment, ...]:
+        """What stands before the live segment: another tuple with every change of it."""
+        return self._before
+
+    @property
     def text(self) -> str:
         """The whole answer, segment after segment, if it has ended."""
         frame = self.finish()

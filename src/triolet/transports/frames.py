@@ -72,7 +72,7 @@ class Frames:
         if newer:
             await self._latest.wait_newer(frame, until)
         else:
-            await trio.sleep_until(until)
+            await self._latest.wait_whole(frame, until)
 
     async def _wait_slot(self, bubble: Bubble, due: Due, until: float) -> bool:
         with trio.move_on_at(until):

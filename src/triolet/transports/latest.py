@@ -22,6 +22,8 @@ class Latest:
         self.load = load or Load()
         self._coalescer = coalescer
         self._newer = trio.Event()
+        self._whole = trio.Event()
+        self._before = coalescer.before
         self._begun = trio.Event()
         self.losses = 0
         """How often the screen has lost what it showed."""
@@ -41,6 +43,10 @@ class Latest:
         if self._newer.statistics().tasks_waiting:
             self._newer.set()
             self._newer = trio.Event()
+        if self._before is not self._coalescer.before:
+            self._before = self._coalescer.before
+            self._whole.set()
+            self._whole = trio.Event()
 
     def lose(self) -> None:
         """The screen shows nothing of the answer any more: it is to be shown again, newer or not."""
@@ -57,3 +63,9 @@ class Latest:
         with trio.move_on_at(until):
             while self._coalescer.revision == than.revision and self.losses == losses:
                 await self._newer.wait()
+
+    async def wait_whole(self, than: Frame, until: float) -> None:
+        """Returns at ``until``, or when what stands before the live text is not what it was in that frame."""
+        with trio.move_on_at(until):
+            while self._coalescer.before is than.before:
+                await self._whole.wait()
