@@ -172,31 +172,35 @@ class Connections:
             OSError, ValueError, trio.BrokenResourceError: there is none to be had.
         """
         await self._close_old()
-        while (connection := self.obtain_nowait(origin)) is None:
-            stale = self._take(origin)
-            if stale is None:
-                return await self._open(origin)
-            await stale.aclose()
-        return connection
+        while (connection := self._warmest(origin)) is not None:
+            self.idle.remove(connection)
+            if self._is_fresh(connection):
+                return connection
+            await connection.aclose()
+        return await self._open(origin)
 
     def obtain_nowait(self, origin: Origin) -> Connection | None:
         """The warmest of the idle connections, if it can be used."""
-        connection = next((each for each in reversed(self.idle) if each.origin == origin), None)
-        oldest = trio.current_time() - self._keep_seconds
-        if connection is None or connection.idle_since < oldest or is_readable(connection.stream):
+        connection = self._warmest(origin)
+        if connection is None or not self._is_fresh(connection):
             return None
         self.idle.remove(connection)
         return connection
 
+    def _warmest(self, origin: Origin) -> Connection | None:
+        return next((each for each in reversed(self.idle) if each.origin == origin), None)
+
+    def _is_fresh(self, connection: Connection) -> bool:
+        """Whether a request may go out on it: what there is to read before one can only be the end."""
+        return connection.idle_since >= self._oldest and not is_readable(connection.stream)
+
+    @property
+    def _oldest(self) -> float:
+        return trio.current_time() - self._keep_seconds
+
     async def _open(self, origin: Origin) -> Connection:
         tls = (self._tls or tls_context()) if origin.secure else None
         return Connection(await open_stream(self._connect, origin.host, origin.port, tls), origin)
-
-    def _take(self, origin: Origin) -> Connection | None:
-        for place in reversed(range(len(self.idle))):
-            if self.idle[place].origin == origin:
-                return self.idle.pop(place)
-        return None
 
     async def give_back(self, connection: Connection) -> None:
         """Nobody wants more of its response, which may be all there or not."""
@@ -208,8 +212,7 @@ class Connections:
             await connection.aclose()
 
     async def _close_old(self) -> None:
-        oldest = trio.current_time() - self._keep_seconds
-        while self.idle and (len(self.idle) > self._keep or self.idle[0].idle_since < oldest):
+        while self.idle and (len(self.idle) > self._keep or self.idle[0].idle_since < self._oldest):
             await self.idle.pop(0).aclose()
 
     async def aclose(self) -> None:
