@@ -26,6 +26,11 @@ MOMENT = 0.04
 LONGEST = 3.0
 """Seconds between two frames of a draft, or of a private chat's edits, however busy the machine is."""
 
+SHARE = 0.1
+"""Of the cadence, that frames are further apart, for each of them that the budget has no room for."""
+
+MOST_SHARE = 0.5
+
 TYPING_INTERVAL = 4.5
 """Seconds between chat actions, which last 5 (Bot API, sendChatAction)."""
 
@@ -43,8 +48,13 @@ class Spacing:
 
     def at(self, slack: int, stretch: float = 1.0) -> float:
         """Where there is a stretch, what is to spare of the budget is not spent, and the cadence is stretched."""
-        seconds = max(self.least, self.steps[max(0, min(slack, len(self.steps) - 1))])
+        seconds = max(self.least, self._step(slack))
         return seconds if stretch == 1 else max(seconds, min(self.cadence * stretch, LONGEST))
+
+    def _step(self, slack: int) -> float:
+        if slack < 0:  # a message that filled up has taken places of frames: better some a bit later than one much
+            return self.cadence * (1 + min(-slack * SHARE, MOST_SHARE))
+        return self.steps[min(slack, len(self.steps) - 1)]
 
 
 def draft_spacing(interval: float) -> Spacing:

@@ -6,7 +6,6 @@ that is not) raises `ImpossibleAct`. Where the bot cannot see a chat, the act ma
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import attrs
@@ -27,7 +26,7 @@ class People(Places):
     def __init__(self, world: World, *, string_draft_ids: bool) -> None:
         super().__init__(world)
         self._string_draft_ids = string_draft_ids
-        self._callback_ids = itertools.count(1)
+        self._callbacks = 0
 
     def user_sends(
         self,
@@ -94,7 +93,8 @@ class People(Places):
         message, user = self._message(chat, message_id), self._member(chat, user_id)
         if data not in [button.get("callback_data") for row in buttons_of(message.keyboard) for button in row]:
             raise ImpossibleAct(f"message {message_id} has no button with the data {data!r}")
-        query_id = f"{chat.id}:{next(self._callback_ids)}"
+        self._callbacks += 1
+        query_id = f"{chat.id}:{self._callbacks}"
         self.world.callbacks[query_id] = (now + LIVES["callback_query"], chat.id)
         query = {
             "id": query_id,

@@ -7,9 +7,7 @@ Rule 3: nothing here decides whether something is allowed; `sending` (the bot) a
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
 from typing import Any
 
 import attrs
@@ -37,7 +35,7 @@ class World:
         self._messages: dict[int, dict[int, Message]] = defaultdict(dict)
         self._changes: dict[int, list[Change]] = defaultdict(list)
         self._rings: dict[int, list[tuple[float, int | None]]] = defaultdict(list)  # {chat id: [(at, thread id)]}
-        self._message_ids: dict[int | None, Iterator[int]] = defaultdict(lambda: itertools.count(1))
+        self._message_ids = Counter[int | None]()
         self._epoch = epoch
 
     def date(self, now: float) -> int:
@@ -56,7 +54,8 @@ class World:
     ) -> Message:
         """A message with the chat's next id, not posted yet."""
         numbering = chat.id if chat.type == "supergroup" else None
-        message = Message(next(self._message_ids[numbering]), chat.id, sender, self.date(now), content)
+        self._message_ids[numbering] += 1
+        message = Message(self._message_ids[numbering], chat.id, sender, self.date(now), content)
         return attrs.evolve(message, reply_to=reply.id, root=reply.root or reply.id) if reply else message
 
     def post(self, message: Message, now: float) -> None:
