@@ -58,6 +58,13 @@ class Pause:
 
 
 @attrs.frozen
+class Until:
+    """Say nothing more before the event."""
+
+    event: trio.Event
+
+
+@attrs.frozen
 class Hang:
     """Keep the connection open and say nothing any more: before everything, in mid-stream, or after `done`."""
 
@@ -83,7 +90,7 @@ class Respond:
         return Response.json(self.body, self.status, self.headers)
 
 
-Step: TypeAlias = Write | Head | Pause | Hang | Reset | Respond
+Step: TypeAlias = Write | Head | Pause | Until | Hang | Reset | Respond
 
 
 def data(payload: Any) -> Write:
@@ -274,6 +281,8 @@ class ModelServer:
         for step in steps:
             if isinstance(step, Pause | Hang):
                 await trio.sleep(step.seconds)
+            elif isinstance(step, Until):
+                await step.event.wait()
             elif isinstance(step, Reset):
                 entry.how = "reset"
                 if isinstance(stream, trio.SocketStream):
