@@ -6,8 +6,8 @@ The database is real, and so are its refusals: `query_only`, a full one, and ano
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,12 +38,13 @@ class Disk:
     begun_at: list[float] = attrs.Factory(list)
 
     @classmethod
-    def open(cls, path: str = ":memory:") -> Disk:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.01)
-        connection.execute("CREATE TABLE IF NOT EXISTS word(word NOT NULL)")
-        disk = cls(connection)
-        connection.set_trace_callback(disk._note)
-        return disk
+    @contextmanager
+    def open(cls, path: str = ":memory:") -> Iterator[Disk]:
+        with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.01)) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS word(word NOT NULL)")
+            disk = cls(connection)
+            connection.set_trace_callback(disk._note)
+            yield disk
 
     def _note(self, statement: str) -> None:
         self.statements.append(statement)
@@ -112,8 +113,9 @@ def told(log: Log) -> list[str]:
 
 
 @pytest.fixture
-def disk() -> Disk:
-    return Disk.open()
+def disk() -> Iterator[Disk]:
+    with Disk.open() as disk:
+        yield disk
 
 
 # Commits
@@ -268,9 +270,9 @@ async def test_what_fills_the_disk_fails_alone(disk: Disk) -> None:
 
 async def test_a_locked_database_is_asked_for_once(tmp_path: Path, autojump_clock: object) -> None:
     """Each who writes would wait for the lock in vain; who reads needs none."""
-    disk = Disk.open(str(tmp_path / "test.db"))
-    disk.connection.execute("PRAGMA journal_mode = WAL")
-    with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as other:
+    path = str(tmp_path / "test.db")
+    with Disk.open(path) as disk, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        disk.connection.execute("PRAGMA journal_mode = WAL")
         other.execute("BEGIN IMMEDIATE")
         gate, results = Gate(), list[object]()
         async with open_writer(disk, gate) as writer, trio.open_nursery() as nursery:
@@ -545,19 +547,21 @@ def test_struck_anywhere_all_that_was_posted_is_there_once_and_in_order() -> Non
     """By a cancel of everything, and by a disk that fails at that point and works again later."""
 
     async def is_cancelled(trial: Trial) -> None:
-        disk, given = Disk.open(), list[int]()
-        with trial.cancels(watch=every_task):
-            await _write_words(disk, given)
-        assert [word for word in disk.words if isinstance(word, int)] == given
+        given = list[int]()
+        with Disk.open() as disk:
+            with trial.cancels(watch=every_task):
+                await _write_words(disk, given)
+            assert [word for word in disk.words if isinstance(word, int)] == given
 
     async def has_a_failing_disk(trial: Trial) -> None:
-        disk, given = Disk.open(), list[int]()
-        with trial.strikes(disk.refuse, watch=every_task):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_write_words, disk, given)
-                await trio.sleep(10.0)
-                disk.relent()
-        assert [word for word in disk.words if isinstance(word, int)] == given == list(range(12))
+        given = list[int]()
+        with Disk.open() as disk:
+            with trial.strikes(disk.refuse, watch=every_task):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_write_words, disk, given)
+                    await trio.sleep(10.0)
+                    disk.relent()
+            assert [word for word in disk.words if isinstance(word, int)] == given == list(range(12))
 
     for scenario in (is_cancelled, has_a_failing_disk):
         report = sweep(scenario, seeds=range(3))
