@@ -70,6 +70,7 @@ KEPT: Final = {
 }
 SHIELDS: Final = {
     "app/turn.py:run_turn": "the commit, for two seconds at most",
+    "net/http1.py:give_back": "what came of the call, its owner must hear of; closing is a schedule point, no wait",
     "store/executors.py:run_inline": "the job is done, and its caller must hear of it; a schedule point, no wait",
 }
 BROAD: Final = {

@@ -26,15 +26,25 @@ def settled(busy: float) -> Load:
     [
         (BUSY, LATE, 1.0),
         (BUSY + 0.01, 0.0, WIDER),
-        (0.0, LATE + 0.01, WIDER),
+        (0.0, LATE + 0.01, 1.0),
         (IDLE, 0.0, 1.0),
         (0.0, 0.0, 1.0),
     ],
 )
-def test_it_is_stretched_where_the_loop_is_busy_or_late(busy: float, late: float, stretch: float) -> None:
+def test_it_is_stretched_where_the_loop_is_busy(busy: float, late: float, stretch: float) -> None:
     load = settled(busy)
     load.observe(busy=busy, late=late)
     assert load.stretch == stretch
+
+
+def test_late_twice_running_is_busy() -> None:
+    assert observed((0.0, LATE + 0.01), (0.0, LATE + 0.01)).stretch == WIDER
+    assert observed((0.0, LATE + 0.01), (0.0, LATE), (0.0, LATE + 0.01)).stretch == 1.0
+
+
+def test_a_collection_of_garbage_now_and_then_is_nothing() -> None:
+    steady = (BUSY + IDLE) / 2
+    assert observed(*[*[(steady, 0.0)] * 59, (steady, 1.0)] * 60).stretch == 1.0
 
 
 def test_a_moment_is_not_much() -> None:

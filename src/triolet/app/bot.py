@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 
 import attrs
@@ -185,7 +186,7 @@ async def _serve(
     """Poll and answer; returns when every answer is committed, with the reason if it was not asked for."""
     async with trio.open_nursery() as watch_nursery, trio.open_nursery() as nursery:
         supervisor = Supervisor(nursery, services, _access(settings), bot)
-        house.outbox.offer_resend = supervisor.offer_resend
+        house.outbox.offer_resend = partial(supervisor.offers.offer_resend, services.owner)
         polling = trio.CancelScope()
         watch_nursery.start_soon(_cancel_on, ending.shutdown, polling)
         problem: StartError | None = None
@@ -209,11 +210,21 @@ async def _serve(
         supervisor.close()
         with ending.limited(0.0) as grace:
             watch_nursery.start_soon(ending.shorten, grace, 0.0)
+            if problem is None:
+                watch_nursery.start_soon(_hear_stops, house, supervisor)
             await supervisor.wait_idle()
         supervisor.shut_down()
         nursery.cancel_scope.cancel(reason="the grace is over")  # what is shielded, the commits, is bounded
         watch_nursery.cancel_scope.cancel(reason="every answer has ended")
     return problem
+
+
+async def _hear_stops(house: _House, supervisor: Supervisor) -> None:
+    """Who is being answered in the grace may stop that; all else that comes is kept for the next run."""
+    try:
+        await poll_updates(house.polls, house.store, supervisor.dispatch, heed=supervisor.heed)
+    except (Unauthorized, Conflict) as error:
+        log.warning("bot.hears_no_stop", problem=str(error))
 
 
 async def _cancel_on(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from triolet.core.buttons import LASTING, Button, ButtonKind, Buttons, KeptButton
-from triolet.core.calls import Place
+from triolet.core.calls import Keyboard, Place
 from triolet.core.conversation import ConversationKey
 from triolet.core.ports import Store
 
@@ -45,6 +45,12 @@ class Offers:
         self._take(kept, also)
         return nonce
 
+    def offer_resend(self, owner: int | None, place: Place, letter: int) -> Keyboard:
+        """The button under a line that asks whether a message is missing."""
+        users = dict.fromkeys((place.asker or (place.key.chat_id if place.private else 0), owner))
+        nonce = self.issue("resend", place, user_ids=[user for user in users if user], letter=letter)
+        return (("↻ Send again", nonce),)
+
     def restore(self, kept: Sequence[KeptButton]) -> None:
         """Those that earlier runs have shown."""
         for button in kept:
@@ -59,6 +65,10 @@ class Offers:
         self._buttons.add(kept.nonce, Button(press, kept.place.key, kept.user_ids, _anywhere))
         if len(self._kept) > LASTING:
             self.drop(next(iter(self._kept)))
+
+    def has(self, nonce: str) -> bool:
+        """Whether it is one of these buttons."""
+        return nonce in self._kept
 
     def extend(self, nonce: str, update_id: int) -> bool:
         """Have the button stand for one update more; False if it means nothing any more."""

@@ -12,6 +12,7 @@ import trio
 
 from triolet.app.book import CONTINUE
 from triolet.app.conversation import Conversation, Services
+from triolet.app.door import Door
 from triolet.app.help import HELP, START
 from triolet.app.late import Late
 from triolet.app.messages import dropped_line, place_of, question_of
@@ -19,7 +20,7 @@ from triolet.app.offers import Offers
 from triolet.app.preferences import Switch, Switches
 from triolet.app.reports import tell_status, tell_usage
 from triolet.core.buttons import Button, KeptButton
-from triolet.core.calls import Keyboard, Place
+from triolet.core.calls import Place
 from triolet.core.commands import PREFERENCES, Access, Command, parse_command, parse_switch
 from triolet.core.conversation import ConversationKey, Ending
 from triolet.core.mailbox import Clear, Question, Task
@@ -47,7 +48,8 @@ _PRESSES = {
     "foreign": "That is for who asked.",
 }
 
-_REMEMBERED_STRANGERS = 1000
+_OF_ANSWERS = {"stop", "allow", "deny"}
+"""Commands that are about an answer that is being written."""
 
 MOST_WAITING = 1000
 """Questions that wait or are being answered; while there are more, none are asked for."""
@@ -60,6 +62,7 @@ class Supervisor:
         self._nursery = nursery
         self._services = services
         self._access = access
+        self._door = Door(access)
         self._bot = bot
         self._conversations: dict[ConversationKey, Conversation] = {}
         self._relief = trio.Event()
@@ -71,7 +74,6 @@ class Supervisor:
         )
         self._late = Late(services, self.offers)
         self._switches = Switches(services.store, services.screen, self._tell_switch)
-        self._strangers: set[int] = set()
         self._closing = False
 
     @property
@@ -101,11 +103,10 @@ class Supervisor:
 
     def dispatch(self, raw: RawUpdate) -> list[int]:
         """Take an update; returns the ids of updates that need no more work."""
-        if self._closing:
-            return []
         update = parse_update(raw, self._bot)
+        if self._closing:
+            return self._obey_at_the_end(update)
         if isinstance(update, Incoming):
-            self._note(update)
             return self._message(update, late=self._late.is_late(update.sent_at))
         return self._obey(update)
 
@@ -115,7 +116,6 @@ class Supervisor:
             return []
         update = parse_update(left.update, self._bot)
         if isinstance(update, Incoming):
-            self._note(update)
             is_late = not left.is_wanted and self._late.is_late(update.sent_at or left.received_at)
             return self._message(update, late=is_late, limited=False)
         return self._obey(update)
@@ -124,6 +124,15 @@ class Supervisor:
         """Answer a question that an earlier run has taken already."""
         self._services.screen.note_message(question.place)
         return self._post(question, limited=False)
+
+    def _obey_at_the_end(self, update: Update) -> list[int]:
+        """What is about an answer that is still being written is obeyed; the rest waits in the inbox."""
+        if isinstance(update, Incoming):
+            command = parse_command(update.text, self._bot)
+            is_heard = isinstance(command, Command) and command.name in _OF_ANSWERS and self._at(update.key)
+            return self._message(update, late=False) if is_heard else []
+        is_of_answers = not (isinstance(update, ButtonPressed) and self.offers.has(update.data))
+        return self._obey(update) if isinstance(update, StopPressed | ButtonPressed) and is_of_answers else []
 
     def _obey(self, update: Update) -> list[int]:
         if isinstance(update, Edited):
@@ -137,7 +146,8 @@ class Supervisor:
         if isinstance(update, Moved):
             self._move(update)
         if isinstance(update, Ignored):
-            log.debug("update.ignored", update_id=update.update_id, why=update.why)
+            tell = log.warning if update.is_malformed else log.debug
+            tell("update.ignored", update_id=update.update_id, why=update.why)
         return [update.update_id]
 
     def _note(self, message: Incoming) -> None:
@@ -158,8 +168,9 @@ class Supervisor:
             conversation.shut_down()
 
     def _message(self, message: Incoming, *, late: bool, limited: bool = True) -> list[int]:
+        self._note(message)
         command = parse_command(message.text, self._bot)
-        if not self._is_served(message, is_command=command is not None) or command == "foreign":
+        if not self._door.serves(message, is_command=command is not None) or command == "foreign":
             return [message.update_id]
         place = place_of(message)
         if command is not None:
@@ -202,13 +213,6 @@ class Supervisor:
         self.offers.drop(kept.nonce)
         return [update_id]
 
-    def offer_resend(self, place: Place, letter: int) -> Keyboard:
-        """The button under a line that asks whether a message is missing."""
-        owner = self._services.owner
-        users = dict.fromkeys((place.asker or (place.key.chat_id if place.private else 0), owner))
-        nonce = self.offers.issue("resend", place, user_ids=[user for user in users if user], letter=letter)
-        return (("↻ Send again", nonce),)
-
     def _edit(self, message: Incoming) -> list[int]:
         """A message has changed; that of one which nobody waits for, now or since an earlier run, changes nothing."""
         is_read = bool(message.text.strip()) and parse_command(message.text, self._bot) is None
@@ -217,16 +221,6 @@ class Supervisor:
         conversation = self._conversations.get(message.key)
         is_waited_for = conversation is not None and conversation.edit(question_of(message))
         return [] if is_waited_for or self._late.take_edit(message) else [message.update_id]
-
-    def _is_served(self, message: Incoming, *, is_command: bool) -> bool:
-        if not self._access.hears(message, is_command=is_command):
-            return False
-        if self._access.admits(message.user_id):
-            return True
-        if message.user_id not in self._strangers and len(self._strangers) < _REMEMBERED_STRANGERS:
-            self._strangers.add(message.user_id)
-            log.warning("access.refused", user_id=message.user_id, hint="to serve them, add the id to access.allow")
-        return False
 
     def _stop_pressed(self, pressed: StopPressed) -> None:
         # A draft lives in a private chat, whose id is the user's: the only one who can press its button.

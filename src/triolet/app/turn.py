@@ -124,12 +124,14 @@ async def run_turn(turn: Turn, ask: Ask, record: Record, unit: OpenUnit) -> None
     latest = turn.latest
     window = trio.CancelScope()
     try:
-        with turn.scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_run_provider, turn, ask, to_coalescer)
-                nursery.start_soon(_run_coalescer, turn, from_provider, latest, window)
-                nursery.start_soon(_run_transport, turn, latest, window)
-        _take_rest(turn, from_provider)
+        try:
+            with turn.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_run_provider, turn, ask, to_coalescer)
+                    nursery.start_soon(_run_coalescer, turn, from_provider, latest, window)
+                    nursery.start_soon(_run_transport, turn, latest, window)
+        finally:  # also where a cancel comes from outside, as at a shutdown
+            _take_rest(turn, from_provider)
     except* Exception as problem:  # the one place: a mistake of ours ends this turn, visibly, and no other
         log.exception("turn.failed", exc_info=problem)
         turn.ending, turn.detail = Ending.FAILED, INTERNAL

@@ -4,8 +4,8 @@ One process serves everybody: where it cannot show every answer as often as the 
 often, and none late. Rules:
 
 1. Above `BUSY` everything is stretched a bit more each time it is looked at, below `IDLE` a bit less; between them it
-   stays. One look is not much: what counts is a mean, of which the last look is `NEWEST`. A loop that wakes late is
-   busy whatever its CPU says: somebody else has the processor.
+   stays. One look is not much: what counts is a mean, of which the last look is `NEWEST`. A loop that wakes late twice
+   running is busy whatever its CPU says: somebody else has the processor.
 2. Nothing is stretched by more than `MOST`.
 """
 
@@ -38,6 +38,7 @@ class Load:
         self.stretch = 1.0
         """1 in calm; so many times further apart are frames."""
         self.busy = 0.0
+        self._was_late = False
 
     @property
     def share(self) -> float:
@@ -52,7 +53,8 @@ class Load:
     def observe(self, *, busy: float, late: float) -> None:
         """``busy`` is a share of the time, ``late`` the seconds by which the loop woke later than it should have."""
         self.busy += (busy - self.busy) * NEWEST
-        if self.busy > BUSY or late > LATE:
+        was_late, self._was_late = self._was_late, late > LATE
+        if self.busy > BUSY or (was_late and self._was_late):
             self.stretch = min(self.stretch * WIDER, MOST)
         elif self.busy < IDLE:
             self.stretch = max(self.stretch / DENSER, 1.0)

@@ -65,6 +65,8 @@ class Mailbox:
         self._limit = limit
         self._tasks: deque[Task] = deque()
         self._at_work = False
+        self._left: list[Question] = []
+        """What waited when it was closed."""
         self._first = 0
         """How many at the front were posted first."""
         self.refused = 0
@@ -124,10 +126,11 @@ class Mailbox:
 
     def drop(self) -> list[Question]:
         """Let no question wait any more; returns those that did."""
-        dropped, self.refused, self._first = self.questions, 0, 0
+        dropped, self._left, self.refused, self._first = [*self._left, *self.questions], [], 0, 0
         self._tasks = deque(task for task in self._tasks if isinstance(task, Clear))
         return dropped
 
     def close(self) -> None:
-        """Nothing waits any more, and nobody is told."""
+        """Nothing waits any more, and nobody is told; it can still be dropped."""
+        self._left += self.questions
         self._tasks.clear()

@@ -32,7 +32,8 @@ class Posted(Protocol):
     """Something that was given to be written down. It will be, whether anybody waits for it or not.
 
     Awaiting it returns when it is on the disk, and raises StoreError if the disk refuses it for now: it is tried again
-    until it is taken. Things are written in the order in which they were given.
+    until it is taken. What no disk could take raises it too, and is dropped. Things are written in the order in which
+    they were given.
     """
 
     def __await__(self) -> Generator[Any, None, None]: ...

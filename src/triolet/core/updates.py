@@ -94,8 +94,11 @@ class Removed:
 
 @attrs.frozen
 class Ignored:
+    """Nothing is done about it; one that is malformed may be a question that nobody answers."""
+
     update_id: int
     why: str
+    is_malformed: bool = False
 
 
 Update: TypeAlias = Incoming | Edited | StopPressed | ButtonPressed | Moved | Removed | Ignored
@@ -195,7 +198,7 @@ def parse_update(raw: RawUpdate, bot: BotIdentity) -> Update:
         if update.stopped_message_generation is not None:
             return _stopped(update_id, update.stopped_message_generation)
     except (msgspec.ValidationError, ValueError) as error:
-        return Ignored(update_id, f"malformed: {error}")
+        return Ignored(update_id, f"malformed: {error}", is_malformed=True)
     return Ignored(update_id, "of a kind that is not asked for")
 
 

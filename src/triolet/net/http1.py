@@ -204,12 +204,13 @@ class Connections:
 
     async def give_back(self, connection: Connection) -> None:
         """Nobody wants more of its response, which may be all there or not."""
-        if connection.is_reusable and self._keep:
-            connection.idle_since = trio.current_time()
-            self.idle.append(connection)
-            await self._close_old()
-        else:
-            await connection.aclose()
+        with trio.CancelScope(shield=True):  # what is there, its owner must hear of; closing takes no time
+            if connection.is_reusable and self._keep:
+                connection.idle_since = trio.current_time()
+                self.idle.append(connection)
+                await self._close_old()
+            else:
+                await connection.aclose()
 
     async def _close_old(self) -> None:
         while self.idle and (len(self.idle) > self._keep or self.idle[0].idle_since < self._oldest):

@@ -87,8 +87,10 @@ def paced(stream: trio.abc.Stream) -> PacedStream | None:
 def is_readable(stream: trio.abc.Stream) -> bool:
     """Whether an idle connection has something to read, which means that the server has closed it.
 
-    Of a stream that is no socket nobody can tell; nor can anybody of what TLS has taken off the socket already.
+    Of a stream that is no socket nobody can tell.
     """
+    if isinstance(stream, trio.SSLStream) and (stream.pending() or stream._incoming.pending):  # noqa: SLF001  # no other way
+        return True  # taken off the socket already, with the record before it
     below = paced(stream)
     socket = below.stream if below is not None else stream
     return isinstance(socket, trio.SocketStream) and socket.socket.is_readable()

@@ -100,7 +100,7 @@ class Writer:
         One that ``follows`` is refused with what was posted before it: it would be undone when that is written at last.
 
         Raises:
-            StoreError: the disk refuses; nothing was written.
+            StoreError: the disk refuses, or the work makes no sense; nothing was written.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         results: list[T] = []  # the last one counts: a batch may have been tried before
@@ -188,7 +188,10 @@ class Writer:
     def _flush(self) -> None:
         """Write what is queued here and now."""
         jobs, self._queue = self._queue, []
-        self._settle(jobs, self._write(jobs))
+        errors = self._write(jobs)
+        if any(error is not None and is_locked(error) for error in errors):
+            self._connection.execute("PRAGMA busy_timeout = 0")  # once is enough: nobody has time any more
+        self._settle(jobs, errors)
 
     def tell_lost(self) -> None:
         """Tell the operator how much the disk has not taken; the writer's task must be over."""
@@ -202,8 +205,11 @@ class Writer:
             job.error = error
             if job.posted and isinstance(error, StoreError):
                 again.append(job)
-            elif job.posted and error is not None:
-                log.error("store.mistake", exc_info=error)
+            elif error is not None and not isinstance(error, StoreError):
+                if job.posted:
+                    log.error("store.mistake", exc_info=error)
+                kind = type(error).__name__  # what it says may be anybody's
+                job.error = StoreError(f"{self._path}: what is there, or is to be, makes no sense ({kind})")
             job.tried.set()
         later, self._queue = self._queue, again
         for job in later:

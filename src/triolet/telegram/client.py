@@ -15,7 +15,6 @@ Source: https://core.telegram.org/bots/api#making-requests. Rules:
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from functools import cached_property
@@ -108,8 +107,9 @@ class BotApi:
         params: dict[str, Any],
         *,
         timeout: float = CALL_TIMEOUT,  # noqa: ASYNC109  # of the exchange alone; a connection has its own
+        leaving: Callable[[], object] = lambda: None,
     ) -> Any:
-        """The ``result`` of one call.
+        """The ``result`` of one call. ``leaving`` is called before its first byte goes; cancelled before, none has.
 
         Raises:
             TelegramError: refused, with the server's own description.
@@ -121,6 +121,8 @@ class BotApi:
         try:
             connection = await self._obtain()
             try:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                leaving()
                 status, answer = await self._exchange(connection, method, body, timeout)
             finally:
                 await self._connections.give_back(connection)
@@ -225,6 +227,6 @@ def _migrate_to(parameters: Any) -> int | None:
 def _retry_after(parameters: Any) -> float:
     """Seconds; the refusal stands, whatever is wrong with the number."""
     seconds = parameters.get("retry_after") if isinstance(parameters, dict) else None
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < math.inf:
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < 2**31:
         return float(seconds)
     return RETRY_AFTER

@@ -81,10 +81,11 @@ class Logbook:
             await _wait(posted)
         except trio.Cancelled:
             if call.sends:
-                self._retract(call.bubble)
+                self.retract(call.bubble)
             raise
 
-    def _retract(self, bubble: Bubble) -> None:
+    def retract(self, bubble: Bubble) -> None:
+        """The call that was announced, which makes the bubble's message, has not left."""
         del self._sending[bubble.number]
         if bubble.number in self._promised:
             self._write(bubble)

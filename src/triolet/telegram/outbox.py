@@ -240,13 +240,16 @@ class Outbox:
     async def _fly(self, chat: ChatLane, call: Call, flight: _Flight, errand: Errand | None) -> None:
         if errand is not None or call.sends:
             await self._log.announce(errand, call, chat.lane.newest)
-        outcome = await attempt(self._api, call)
+        outcome = await self._attempt(call)
         # Frames wait for a reply as soon as only the reserve is left, in whatever chat it comes.
         saturated = self._overall.free_at(0.0, Priority.COSMETIC) == math.inf
         flight.outcome = chat.lane.end(call, outcome, trio.current_time())
         if newest := chat.lane.newest:
             self._message_ids[call.bubble.place.lane] = (newest,)
-        if errand is None and call.sends:
+        if errand is not None:  # here, where it is known: whoever waits may have been cancelled
+            following = chat.lane.settle(errand, call, flight.outcome, trio.current_time())
+            self._log.note(errand, call, flight.outcome, following)
+        elif call.sends:
             self._log.note_preview(call.bubble, flight.outcome)
         self._start_delivering(chat)
         flight.landed.set()
@@ -260,7 +263,7 @@ class Outbox:
             if errand is None:
                 continue
             if (call := errand.next_call()) is not None:
-                await self._carry_out(chat, errand, call)
+                await self._begin(chat, call, errand).landed.wait()
             else:
                 chat.lane.close(errand)
                 self._log.note_closed(errand)
@@ -270,11 +273,14 @@ class Outbox:
         chat.delivering = False
         chat.change.announce()  # also where there was nothing to do
 
-    async def _carry_out(self, chat: ChatLane, errand: Errand, call: Call) -> None:
-        flight = self._begin(chat, call, errand)
-        await flight.landed.wait()
-        following = chat.lane.settle(errand, call, flight.outcome, trio.current_time())
-        self._log.note(errand, call, flight.outcome, following)
+    async def _attempt(self, call: Call) -> Outcome:
+        left = trio.Event()
+        try:
+            return await attempt(self._api, call, leaving=left.set)
+        except trio.Cancelled:
+            if call.sends and not left.is_set():
+                self._log.retract(call.bubble)
+            raise
 
     def _close(self, errand: Errand) -> None:
         if not isinstance(errand, Delivery):

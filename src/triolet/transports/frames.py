@@ -38,7 +38,7 @@ class Frames:
         while (due := await self._wait_due(until)) is not None:
             bubble = self._answer.bubble
             if not await self._wait_slot(bubble, due, until):
-                return None
+                continue  # what is whole needs no slot, and goes first
             self._taken = self._latest.take_frame()
             content = self._answer.take(self._taken)
             if self._answer.bubble is not bubble:
@@ -72,10 +72,11 @@ class Frames:
         if newer:
             await self._latest.wait_newer(frame, until)
         else:
-            await self._latest.wait_whole(frame, until)
+            with self._latest.until_whole(until):
+                await trio.sleep_forever()
 
     async def _wait_slot(self, bubble: Bubble, due: Due, until: float) -> bool:
-        with trio.move_on_at(until):
+        with self._latest.until_whole(until):
             await self._outbox.wait_slot(bubble, self._cost, Priority.URGENT if due.urgent else Priority.FRAME)
             return True
         return False

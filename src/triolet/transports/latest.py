@@ -22,9 +22,10 @@ class Latest:
         self.load = load or Load()
         self._coalescer = coalescer
         self._newer = trio.Event()
-        self._whole = trio.Event()
         self._before = coalescer.before
         self._begun = trio.Event()
+        self._waiting = trio.CancelScope()
+        """That of `until_whole`."""
         self.losses = 0
         """How often the screen has lost what it showed."""
         self.awaited_at = -math.inf
@@ -45,8 +46,7 @@ class Latest:
             self._newer = trio.Event()
         if self._before is not self._coalescer.before:
             self._before = self._coalescer.before
-            self._whole.set()
-            self._whole = trio.Event()
+            self._waiting.cancel(reason="something is whole")
 
     def lose(self) -> None:
         """The screen shows nothing of the answer any more: it is to be shown again, newer or not."""
@@ -64,8 +64,7 @@ class Latest:
             while self._coalescer.revision == than.revision and self.losses == losses:
                 await self._newer.wait()
 
-    async def wait_whole(self, than: Frame, until: float) -> None:
-        """Returns at ``until``, or when what stands before the live text is not what it was in that frame."""
-        with trio.move_on_at(until):
-            while self._coalescer.before is than.before:
-                await self._whole.wait()
+    def until_whole(self, until: float) -> trio.CancelScope:
+        """A scope, to be entered at once: ends at ``until``, or when something else stands before the live text."""
+        self._waiting = trio.CancelScope(deadline=until)
+        return self._waiting
