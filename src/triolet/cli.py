@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,8 @@ from triolet.errors import ConfigError, ExitCode, StartError, StoreError
 
 if TYPE_CHECKING:
     from triolet.config import Settings
+    from triolet.core.ports import Tool
+    from triolet.observe.turns import Observer
 
 PROVIDERS = "anthropic, openai-responses, openai-chat, local or scripted"
 
@@ -42,11 +45,7 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Serve the bot until SIGTERM or Ctrl-C."""
-    from triolet.app.service import run_service  # noqa: PLC0415  # see above
-
-    settings = _load(config, _model_overrides(provider, model, base_url))
-    _configure_logging(settings, verbose=verbose)
-    _run_trio(run_service, settings)
+    _serve(_load(config, _model_overrides(provider, model, base_url)), verbose=verbose)
 
 
 @app.command
@@ -237,9 +236,33 @@ def restore(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the process's exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return _exit_code(lambda: app(given, exit_on_error=False, result_action="return_value"))
+
+
+def serve(
+    config: Path | None = None, *, tools: Sequence[Tool] = (), observers: Mapping[str, Observer] | None = None
+) -> int:
+    """`triolet run` for programs with tools and observers of their own; returns the process's exit code.
+
+    ``config`` is the configuration file: triolet.toml, if there is one. ``observers`` see `observe.turns`; without any,
+    one logs how long answers take.
+    """
+    options = {} if observers is None else {"observers": observers}
+    return _exit_code(lambda: _serve(_load(config, {}), verbose=False, tools=tools, **options))
+
+
+def _serve(settings: Settings, *, verbose: bool, **options: Any) -> None:
+    from triolet.app.service import run_service  # noqa: PLC0415  # see above
+
+    _configure_logging(settings, verbose=verbose)
+    _run_trio(partial(run_service, settings, **options))
+
+
+def _exit_code(command: Callable[[], object]) -> int:
+    """That of the command; whatever goes wrong is told in one line."""
     try:
-        given = sys.argv[1:] if arguments is None else arguments
-        result = app(given, exit_on_error=False, result_action="return_value")
+        result = command()
     except cyclopts.CycloptsError:
         return ExitCode.USAGE  # cyclopts has said what is wrong
     except ConfigError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from mcp_servers import open_watch
-from model_server import KEY, chunk, done, finish, open_model_server, reply
+from model_server import KEY, chunk, done, finish, open_model_server, refuse, reply
 from processes import CONFIG, PATIENCE, Control, clean_environment, start, start_emulator
 
 ADA = 1001
@@ -62,6 +63,46 @@ async def test_server_s_tool_runs_when_a_person_allows_it(tmp_path: Path) -> Non
             assert await bot.wait_exit() == 0
             assert "Traceback" not in bot.output
             await watch.wait_gone(1)
+        nursery.cancel_scope.cancel()
+
+
+OWN = """
+import sys
+
+from triolet.cli import serve
+from triolet.tools import tool
+
+
+@tool
+async def add(a: int, b: int) -> int:
+    'Add.'
+    return a + b
+
+
+sys.exit(serve(tools=[add]))
+"""
+
+
+async def test_program_of_one_s_own_is_as_orderly_as_run(tmp_path: Path) -> None:
+    async with open_model_server() as model, start_emulator() as emulator, trio.open_nursery() as nursery:
+        model_base = await nursery.start(model.serve_tcp)
+        config = CONFIG.format(api_base=emulator.base, model_base=model_base, key=KEY)
+        (tmp_path / "triolet.toml").write_text(config, encoding="utf-8")
+        model.answer(*call("add", '{"a": 20, "b": 22}'))
+        model.answer(refuse(400, "a secret is in here: 42:emulator"))
+        async with start(program=[sys.executable, "-c", OWN], cwd=tmp_path) as bot:
+            await bot.wait_output("bot.ready")
+            await emulator.post("message", chat_id=ADA, text="Add.")
+            await bot.wait_output("a secret is in here: •••")
+            [told] = [message for message in model.requests[-1].body["messages"] if message["role"] == "tool"]
+            assert told["content"] == "42"
+            bot.process.send_signal(signal.SIGTERM)
+            assert await bot.wait_exit() == 0
+            assert "Traceback" not in bot.output
+        (tmp_path / "triolet.toml").write_text(config.replace("42:emulator", "43:wrong"), encoding="utf-8")
+        async with start(program=[sys.executable, "-c", OWN], cwd=tmp_path) as bot:
+            assert await bot.wait_exit() == 3
+            assert "Traceback" not in bot.output
         nursery.cancel_scope.cancel()
 
 

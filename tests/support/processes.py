@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -56,10 +56,12 @@ class Running:
 
 
 @asynccontextmanager
-async def start(*arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> AsyncIterator[Running]:
+async def start(
+    *arguments: str, program: Sequence[str] = PROGRAM, env: Mapping[str, str] | None = None, **options: Any
+) -> AsyncIterator[Running]:
     """The program with these arguments, until it ends; it is killed if the body ends first."""
     async with trio.open_nursery() as nursery:
-        command = [*PROGRAM, *arguments]
+        command = [*program, *arguments]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | options
         process = await trio.lowlevel.open_process(command, env=dict(env or clean_environment()), **pipes)
         running = Running(process)

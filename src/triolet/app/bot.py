@@ -10,6 +10,7 @@ from functools import partial
 from types import MappingProxyType
 
 import attrs
+import stamina
 import structlog
 import trio
 
@@ -32,6 +33,7 @@ from triolet.errors import (
     TelegramError,
     TelegramOutcomeUnknown,
     TelegramUnreachable,
+    TooManyRequests,
     Unauthorized,
 )
 from triolet.net.network import Connect, connect_tcp
@@ -49,6 +51,12 @@ log = structlog.get_logger()
 DRAIN_SECONDS = 2.0
 """How long a shutdown waits, when the answers have had their grace, for messages on their way; the rest of them go out
 with the next start."""
+
+INTRODUCTIONS = 3
+"""How often Telegram is asked who we are, if it has no time."""
+
+LONGEST_PAUSE = 10.0
+"""Seconds that a start waits before it asks again."""
 
 TIDY_SECONDS = 86_400.0
 """How often what was done with long ago is forgotten."""
@@ -270,10 +278,7 @@ def _access(settings: Settings) -> Access:
 
 async def _introduce(api: BotApi) -> BotIdentity:
     """Ask who we are, which proves token and network, and tell Telegram our commands."""
-    try:
-        bot = await fetch_identity(api)
-    except (TelegramError, TelegramUnreachable, TelegramOutcomeUnknown) as error:
-        raise _start_error(error) from None
+    bot = await _identify(api)
     commands = [{"command": name, "description": text} for name, text in COMMANDS.items()]
     try:
         await api.call("setMyCommands", {"commands": commands})
@@ -283,9 +288,30 @@ async def _introduce(api: BotApi) -> BotIdentity:
     return bot
 
 
+async def _identify(api: BotApi) -> BotIdentity:
+    """A server that has no time just now is asked again: a start would be in vain for a moment's trouble."""
+    try:
+        async for attempt in stamina.retry_context(on=_pause_after, attempts=INTRODUCTIONS, timeout=None):
+            with attempt:
+                return await fetch_identity(api)
+    except (TelegramError, TelegramUnreachable, TelegramOutcomeUnknown) as error:
+        raise _start_error(error) from None
+    raise AssertionError  # the last attempt has raised
+
+
+def _pause_after(error: Exception) -> bool | float:
+    """Seconds until it may be otherwise; False where nobody is there, or a person has to mend something."""
+    if isinstance(error, TooManyRequests):
+        return error.retry_after <= LONGEST_PAUSE and error.retry_after
+    is_passing = isinstance(error, TelegramOutcomeUnknown) or (isinstance(error, TelegramError) and error.code >= 500)
+    return is_passing and 1.0
+
+
 def _start_error(error: Exception) -> StartError:
     if isinstance(error, Unauthorized):
         return StartError(f"Telegram refuses the token ({error}): check telegram.token", exit_code=ExitCode.TOKEN)
     if isinstance(error, Conflict):
         return StartError(f"somebody else has the bot's updates: {error.description}", exit_code=ExitCode.CONFLICT)
+    if isinstance(error, TooManyRequests):
+        return StartError(f"Telegram wants no calls now: {error}", exit_code=ExitCode.UNREACHABLE)
     return StartError(f"the Bot API does not answer: {error}: check telegram.api_base", exit_code=ExitCode.UNREACHABLE)
