@@ -116,7 +116,7 @@ async def test_chat_ctrl_c_stops_the_answer_and_then_leaves(tmp_path: Path) -> N
         assert await tty.wait_exit() == 0
 
 
-@pytest.mark.parametrize("stop", ["x", " ", "/stop\n"])
+@pytest.mark.parametrize("stop", ["x", " ", "xx", "\x1b[B", "\x1bOP", "/stop\n"])
 async def test_demo_key_or_command_stops_the_answer(tmp_path: Path, stop: str) -> None:
     async with open_tty("demo", folder=tmp_path) as tty:
         await tty.read_until("you › ")
@@ -131,6 +131,37 @@ async def test_demo_key_or_command_stops_the_answer(tmp_path: Path, stop: str) -
         await tty.read_until("you › ", 3)
         await tty.type("/quit\n")
         assert await tty.wait_exit() == 0
+
+
+@pytest.mark.parametrize("mode", ["edit", "off"])
+@pytest.mark.parametrize("stop", ["\x1b[B", "/stop\n"])
+async def test_demo_key_or_command_stops_an_answer_without_a_draft(tmp_path: Path, mode: str, stop: str) -> None:
+    async with open_tty("demo", folder=tmp_path) as tty:
+        await tty.read_until("you › ")
+        await tty.type(f"/stream {mode}\n")
+        await tty.read_until("you › ", 2)
+        await tty.type("Tell me a story\n")
+        await tty.read_until("musicians" if mode == "edit" else "typing…")
+        await tty.type(stop)
+        await tty.read_until("⏹ stopped")
+        await tty.read_until("you › ", 3)
+        assert STORY.splitlines()[-1] not in tty.screen
+        assert "nothing to stop" not in tty.screen
+        await tty.type("/quit\n")
+        assert await tty.wait_exit() == 0
+
+
+async def test_demo_shows_an_edited_answer_to_its_end(tmp_path: Path) -> None:
+    async with open_tty("demo", folder=tmp_path) as tty:
+        await tty.read_until("you › ")
+        await tty.type("/stream edit\n")
+        await tty.read_until("you › ", 2)
+        await tty.type("Hello\n")
+        await tty.read_until("you › ", 3)
+        assert "what I said so far stays." in tty.screen.replace("\r\n", "")
+        assert len(re.findall(r"(?<!\x1b\[J)bot › ", tty.screen)) == 2, "a message each, which grows in its place"
+        await tty.type("And you?\n")
+        await tty.read_until("That was message 2")
 
 
 async def test_demo_ctrl_c_leaves(tmp_path: Path) -> None:
