@@ -20,6 +20,7 @@ from triolet.errors import ConfigError, ExitCode, StartError, StoreError
 
 if TYPE_CHECKING:
     from triolet.config import Settings
+    from triolet.observe.log import Level
 
 PROVIDERS = "anthropic, openai-responses, openai-chat, local or scripted"
 
@@ -45,7 +46,7 @@ def run(
     from triolet.app.service import run_service  # noqa: PLC0415  # see above
 
     settings = _load(config, _model_overrides(provider, model, base_url))
-    _configure_logging(settings, verbose=verbose)
+    _configure_logging(settings, "debug" if verbose else "info")
     _run_trio(run_service, settings)
 
 
@@ -67,7 +68,7 @@ def demo(
             raise ConfigError(f"--say: {problem}")
     overrides = _model_overrides(provider, model, base_url) | {"telegram.token": "42:demo"}
     settings = _load(Path(os.devnull), overrides)
-    _configure_logging(settings, quiet=True)
+    _configure_logging(settings, "error")  # the conversation tells the rest
     terminal = Terminal()
 
     async def play() -> None:
@@ -100,7 +101,7 @@ def chat(
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
 
     settings = _load(config, {"telegram.token": "0:none"} | _model_overrides(provider, model, base_url))
-    _configure_logging(settings, quiet=True)
+    _configure_logging(settings, "error")  # the conversation tells the rest
     terminal = Terminal()
 
     async def talk() -> None:
@@ -123,7 +124,7 @@ def tools(
     from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
 
     settings = _load(config, {})
-    _configure_logging(settings, quiet=True)
+    _configure_logging(settings, "warning")
 
     async def tell() -> None:
         executor = ThreadExecutor()
@@ -146,6 +147,9 @@ def emulator(
     import trio  # noqa: PLC0415  # see above
 
     from triolet.emulator import EmulatedTelegram, ImpossibleAct, serve  # noqa: PLC0415  # see above
+
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"--port {port}: a port is 1 to 65535, or 0 for a free one")
 
     async def emulate() -> None:
         telegram = EmulatedTelegram(token=token, epoch=int(time.time() - trio.current_time()))
@@ -305,11 +309,11 @@ def _model_overrides(provider: str | None, model: str | None, base_url: str | No
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _configure_logging(settings: Settings, *, verbose: bool = False, quiet: bool = False) -> None:
+def _configure_logging(settings: Settings, level: Level) -> None:
     from stamina.instrumentation import set_on_retry_hooks  # noqa: PLC0415  # see above
 
     from triolet.observe import log  # noqa: PLC0415  # see above
 
     set_on_retry_hooks(())  # what is asked again is logged where it is known why
     secrets = [secret.reveal() for secret in settings.secrets()]
-    log.configure(secrets=secrets, level="debug" if verbose else "warning" if quiet else "info")
+    log.configure(secrets=secrets, level=level)

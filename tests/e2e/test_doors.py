@@ -15,8 +15,10 @@ import pytest
 import trio
 from processes import PATIENCE, PROGRAM, clean_environment, run_to_end
 
+from triolet.app.help import HELP
 from triolet.providers.scripted import GREETING, STORY
 
+UNREACHABLE = ("--provider", "openai-chat", "--model", "m", "--base-url", "http://127.0.0.1:9/v1")
 LINE = re.compile(r"^ *(\d+\.\d{3}) s  (\w+) +(.*)$", re.MULTILINE)
 
 
@@ -35,6 +37,14 @@ async def test_demo_prints_growing_frames_and_a_final_message_each(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [], "the demo leaves nothing behind"
 
 
+async def test_demo_that_gets_no_answer_says_so(tmp_path: Path) -> None:
+    status, output, errors = await run_to_end("demo", *UNREACHABLE, "--say", "Hello", cwd=tmp_path)
+    assert status == 7
+    assert "⚠ broken off" in output
+    [line] = errors.splitlines()
+    assert line.startswith("triolet: the demo got no answer")
+
+
 async def test_demo_reads_a_pipe(tmp_path: Path) -> None:
     status, output, errors = await run_to_end("demo", cwd=tmp_path, stdin=b"Hello\n/help\n")
     assert (status, errors) == (0, "")
@@ -48,6 +58,25 @@ async def test_chat_answers_a_pipe_and_leaves_at_its_end(tmp_path: Path) -> None
     assert GREETING in output
     assert "You said: again" in output
     assert "message 2 of this conversation" in output
+
+
+async def test_chat_answers_a_pipe_before_it_quits(tmp_path: Path) -> None:
+    status, output, errors = await run_to_end("chat", "--provider", "scripted", cwd=tmp_path, stdin=b"Hello\n/quit\n")
+    assert (status, errors) == (0, "")
+    assert GREETING in output
+
+
+async def test_chat_helps_to_leave(tmp_path: Path) -> None:
+    status, output, errors = await run_to_end("chat", "--provider", "scripted", cwd=tmp_path, stdin=b"/help\n")
+    assert (status, errors) == (0, "")
+    assert HELP in output
+    assert "\n/quit  leave\n" in output
+
+
+async def test_chat_tells_a_failure_once(tmp_path: Path) -> None:
+    status, output, errors = await run_to_end("chat", *UNREACHABLE, cwd=tmp_path, stdin=b"Hello\n")
+    assert (status, errors) == (0, "")
+    assert output.count("⚠ broken off") == 1
 
 
 async def test_chat_survives_rubbish(tmp_path: Path) -> None:
