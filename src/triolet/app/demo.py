@@ -16,6 +16,7 @@ import trio
 from triolet.app.bot import serve_bot
 from triolet.app.painter import Painter
 from triolet.config import AccessSettings, Secret, Settings, ShutdownSettings, StoreSettings, TelegramSettings
+from triolet.core.conversation import Ending
 from triolet.core.ports import Provider
 from triolet.core.sights import TurnBegan, TurnEnded
 from triolet.core.text import MESSAGE_LIMIT
@@ -40,10 +41,11 @@ SETTLE_SECONDS = 0.3
 
 
 class Turns:
-    """What the bot is answering; it looks on as any observer does."""
+    """What the bot is answering, and how its last answer ``ended``; it looks on as any observer does."""
 
     def __init__(self) -> None:
         self._under_way: set[int] = set()
+        self.ended: Ending | None = None
 
     @property
     def are_under_way(self) -> bool:
@@ -55,6 +57,7 @@ class Turns:
                 self._under_way.add(sight.turn)
             elif isinstance(sight, TurnEnded):
                 self._under_way.discard(sight.turn)
+                self.ended = sight.ending
 
 
 Person: TypeAlias = Callable[[TelegramServer, Turns], Awaitable[None]]
@@ -171,7 +174,9 @@ async def _play(server: TelegramServer, turns: Turns, text: str, terminal: Termi
         for change in changes:
             terminal.write(_transcript_line(change, change.at - began))
     if not watch.answered:
-        raise StartError(f"no answer within {ANSWER_SECONDS:g} s", exit_code=ExitCode.NO_ANSWER)
+        raise StartError(f"the demo got no answer within {ANSWER_SECONDS:g} s", exit_code=ExitCode.NO_ANSWER)
+    if turns.ended is Ending.FAILED:
+        raise StartError("the demo got no answer, or half of one: see above", exit_code=ExitCode.NO_ANSWER)
 
 
 def _transcript_line(change: Change, seconds: float) -> str:
@@ -192,7 +197,8 @@ def person_at(terminal: Terminal) -> Person:
     """Somebody who types messages, watches the answer grow and may stop it."""
 
     async def converse(server: TelegramServer, turns: Turns) -> None:
-        terminal.write("A chat with the bot, on an emulated Telegram. /help, /new; /quit or Ctrl-C leaves.\n")
+        terminal.write("A chat with the bot, on an emulated Telegram.\n")
+        terminal.write("/help tells its commands, /quit or Ctrl-C leaves.\n")
         if terminal.has_keys:
             terminal.write("While it answers, any key presses the Stop button.\n")
         while True:
