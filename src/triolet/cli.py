@@ -59,6 +59,8 @@ def demo(
     base_url: BaseUrl = None,
 ) -> None:
     """Chat with the bot on an emulated Telegram, in this terminal: no token, no key, no network."""
+    import signal  # noqa: PLC0415  # see above
+
     from triolet.app.bench import open_providers, warm_up  # noqa: PLC0415  # see above
     from triolet.app.demo import person_at, problem_with, run_demo, scripted_person  # noqa: PLC0415  # see above
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
@@ -78,6 +80,7 @@ def demo(
             person = scripted_person(say, terminal) if say else person_at(terminal)
             await run_demo(settings, opened, person)
 
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # the terminal wants to be put back
     with terminal.foreground():
         try:
             _run_trio(play)

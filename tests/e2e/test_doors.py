@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -108,11 +110,11 @@ class Tty:
 
 
 @asynccontextmanager
-async def open_tty(*arguments: str, folder: Path) -> AsyncIterator[Tty]:
-    """The program as the leader of a session at a terminal of its own, where Ctrl-C is a signal."""
+async def open_tty(*arguments: str, folder: Path, is_child: bool = False) -> AsyncIterator[Tty]:
+    """The program as the leader of a session at a terminal of its own, where Ctrl-C is a signal; or a child of that."""
     master, slave = os.openpty()
     process = await trio.lowlevel.open_process(
-        [*PROGRAM, *arguments],
+        [*(["sh", "-c", '"$@"; true', "sh"] if is_child else []), *PROGRAM, *arguments],
         stdin=slave,
         stdout=slave,
         stderr=subprocess.STDOUT,
@@ -191,6 +193,54 @@ async def test_demo_shows_an_edited_answer_to_its_end(tmp_path: Path) -> None:
         assert len(re.findall(r"(?<!\x1b\[J)bot › ", tty.screen)) == 2, "a message each, which grows in its place"
         await tty.type("And you?\n")
         await tty.read_until("That was message 2")
+
+
+async def test_demo_asks_what_was_typed_ahead(tmp_path: Path) -> None:
+    """Several lines in a paste, the last of them without its end."""
+    async with open_tty("demo", folder=tmp_path) as tty:
+        await tty.read_until("you › ")
+        assert max(map(len, tty.screen.splitlines())) <= 80
+        await tty.type("Hello\n/help\nAnd you")
+        await tty.read_until("/help  this text")
+        await tty.read_until("you › And you")
+        assert "⏹ stopped" not in tty.screen
+        await tty.type("?\n")
+        await tty.read_until("You said: And you?")
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_demo_gives_the_terminal_back(tmp_path: Path, *, stopped: bool) -> None:
+    """As it was, when it is ended in the middle of an answer; and takes it again when it may go on."""
+    async with open_tty("demo", folder=tmp_path) as tty:
+        await tty.read_until("you › ")
+        before = termios.tcgetattr(tty.master.fileno())
+        await tty.type("Tell me a story\n")
+        await tty.read_until("musicians")
+        within = termios.tcgetattr(tty.master.fileno())
+        assert within != before
+        if stopped:
+            tty.process.send_signal(signal.SIGSTOP)
+            termios.tcsetattr(tty.master.fileno(), termios.TCSANOW, before)  # as a shell does
+            tty.process.send_signal(signal.SIGCONT)
+            with trio.fail_after(PATIENCE):
+                while termios.tcgetattr(tty.master.fileno()) != within:
+                    await trio.sleep(0.01)
+            await tty.type("x")
+            await tty.read_until("⏹ stopped")
+            await tty.read_until("you › ", 2)
+        else:
+            tty.process.send_signal(signal.SIGTERM)
+            assert await tty.wait_exit() == 0
+            assert "Traceback" not in tty.screen
+        assert termios.tcgetattr(tty.master.fileno()) == before
+
+
+async def test_demo_is_not_stopped_where_nobody_could_let_it_go_on(tmp_path: Path) -> None:
+    """It takes the foreground from a parent that is no shell, such as tox, and would never give it back."""
+    async with open_tty("demo", folder=tmp_path, is_child=True) as tty:
+        await tty.read_until("you › ")
+        await tty.type("\x1a/help\n")
+        await tty.read_until("/help  this text")
 
 
 async def test_demo_ctrl_c_leaves(tmp_path: Path) -> None:

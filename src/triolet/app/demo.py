@@ -202,7 +202,7 @@ def person_at(terminal: Terminal) -> Person:
         if terminal.has_keys:
             terminal.write("While it answers, any key presses the Stop button.\n")
         while True:
-            terminal.write("\nyou › ")
+            terminal.write("\nyou › " + (terminal.typed_ahead if terminal.has_keys else ""))
             line = await terminal.read_line()
             if line is None or line.strip() == "/quit":
                 terminal.write("\n")
