@@ -188,7 +188,7 @@ def head(text: str, count: int) -> str:
 
 
 PLEA = "Continue your answer, please."
-TWICE = [("user", "A story!"), ("assistant", head(STORY, 9)), ("user", PLEA)]
+TWICE: list[tuple[Role, str]] = [("user", "A story!"), ("assistant", head(STORY, 9)), ("user", PLEA)]
 GOING_ON: list[tuple[list[tuple[Role, str]], str]] = [
     ([("user", "hi"), ("assistant", head(GREETING, 5)), ("user", PLEA)], " " + tail(GREETING, 5)),
     (TWICE, " " + tail(STORY, 9)),
