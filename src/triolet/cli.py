@@ -22,6 +22,7 @@ from triolet.errors import ConfigError, ExitCode, StartError, StoreError
 if TYPE_CHECKING:
     from triolet.config import Settings
     from triolet.core.ports import Tool
+    from triolet.observe.log import Level
     from triolet.observe.turns import Observer
 
 PROVIDERS = "anthropic, openai-responses, openai-chat, local or scripted"
@@ -45,7 +46,7 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Serve the bot until SIGTERM or Ctrl-C."""
-    _serve(_load(config, _model_overrides(provider, model, base_url)), verbose=verbose)
+    _serve(_load(config, _model_overrides(provider, model, base_url)), "debug" if verbose else "info")
 
 
 @app.command
@@ -57,6 +58,8 @@ def demo(
     base_url: BaseUrl = None,
 ) -> None:
     """Chat with the bot on an emulated Telegram, in this terminal: no token, no key, no network."""
+    import signal  # noqa: PLC0415  # see above
+
     from triolet.app.bench import open_providers, warm_up  # noqa: PLC0415  # see above
     from triolet.app.demo import person_at, problem_with, run_demo, scripted_person  # noqa: PLC0415  # see above
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
@@ -66,7 +69,7 @@ def demo(
             raise ConfigError(f"--say: {problem}")
     overrides = _model_overrides(provider, model, base_url) | {"telegram.token": "42:demo"}
     settings = _load(Path(os.devnull), overrides)
-    _configure_logging(settings, quiet=True)
+    _configure_logging(settings, "error")  # the conversation tells the rest
     terminal = Terminal()
 
     async def play() -> None:
@@ -76,6 +79,7 @@ def demo(
             person = scripted_person(say, terminal) if say else person_at(terminal)
             await run_demo(settings, opened, person)
 
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # the terminal wants to be put back
     with terminal.foreground():
         try:
             _run_trio(play)
@@ -99,7 +103,7 @@ def chat(
     from triolet.transports.terminal import Terminal  # noqa: PLC0415  # see above
 
     settings = _load(config, {"telegram.token": "0:none"} | _model_overrides(provider, model, base_url))
-    _configure_logging(settings, quiet=True)
+    _configure_logging(settings, "error")  # the conversation tells the rest
     terminal = Terminal()
 
     async def talk() -> None:
@@ -122,7 +126,7 @@ def tools(
     from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
 
     settings = _load(config, {})
-    _configure_logging(settings, quiet=True)
+    _configure_logging(settings, "warning")
 
     async def tell() -> None:
         executor = ThreadExecutor()
@@ -145,6 +149,9 @@ def emulator(
     import trio  # noqa: PLC0415  # see above
 
     from triolet.emulator import EmulatedTelegram, ImpossibleAct, serve  # noqa: PLC0415  # see above
+
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"--port {port}: a port is 1 to 65535, or 0 for a free one")
 
     async def emulate() -> None:
         telegram = EmulatedTelegram(token=token, epoch=int(time.time() - trio.current_time()))
@@ -249,13 +256,13 @@ def serve(
     one logs how long answers take.
     """
     options = {} if observers is None else {"observers": observers}
-    return _exit_code(lambda: _serve(_load(config, {}), verbose=False, tools=tools, **options))
+    return _exit_code(lambda: _serve(_load(config, {}), "info", tools=tools, **options))
 
 
-def _serve(settings: Settings, *, verbose: bool, **options: Any) -> None:
+def _serve(settings: Settings, level: Level, **options: Any) -> None:
     from triolet.app.service import run_service  # noqa: PLC0415  # see above
 
-    _configure_logging(settings, verbose=verbose)
+    _configure_logging(settings, level)
     _run_trio(partial(run_service, settings, **options))
 
 
@@ -328,11 +335,11 @@ def _model_overrides(provider: str | None, model: str | None, base_url: str | No
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _configure_logging(settings: Settings, *, verbose: bool = False, quiet: bool = False) -> None:
+def _configure_logging(settings: Settings, level: Level) -> None:
     from stamina.instrumentation import set_on_retry_hooks  # noqa: PLC0415  # see above
 
     from triolet.observe import log  # noqa: PLC0415  # see above
 
     set_on_retry_hooks(())  # what is asked again is logged where it is known why
     secrets = [secret.reveal() for secret in settings.secrets()]
-    log.configure(secrets=secrets, level="debug" if verbose else "warning" if quiet else "info")
+    log.configure(secrets=secrets, level=level)

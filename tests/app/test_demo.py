@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ast
+from itertools import chain
 from pathlib import Path
 
 import attrs
 import pytest
 
+from triolet.app.book import CONTINUE
 from triolet.app.demo import demo_settings, problem_with
+from triolet.app.model import GO_ON
 from triolet.config import Secret, Settings, StreamingSettings, TelegramSettings
+from triolet.core.conversation import Message
+from triolet.core.events import Batch, TextDelta
+from triolet.core.ports import ModelRequest
+from triolet.providers.scripted import STORY, ScriptedProvider, demo_script
 
 ROOT = Path(__file__).parents[2]
 SERVERS = [
@@ -59,3 +66,12 @@ def test_text_that_no_app_would_send_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["x", "😀" * 4096, "/stop", " padded "])
 def test_text_that_an_app_would_send_is_taken(text: str) -> None:
     assert problem_with(text) == ""
+
+
+@pytest.mark.parametrize("plea", [CONTINUE, GO_ON])
+async def test_what_the_bot_asks_for_after_a_break_makes_the_script_go_on(plea: str, autojump_clock: object) -> None:
+    heard: list[Batch] = []
+    said = [Message.of("user", "A story!"), Message.of("assistant", STORY[:200]), Message.of("user", plea)]
+    request = ModelRequest(said)
+    await ScriptedProvider(demo_script).stream(request, heard.append)
+    assert STORY[:200] + "".join(each.text for each in chain(*heard) if isinstance(each, TextDelta)) == STORY

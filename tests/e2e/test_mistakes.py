@@ -118,6 +118,14 @@ async def test_message_that_telegram_would_not_take_is_refused(tmp_path: Path, t
     assert line.startswith("triolet: --say: a message ")
 
 
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+async def test_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
+    status, output, errors = await run_to_end("emulator", f"--port={port}", cwd=tmp_path)
+    assert (status, output) == (2, "")
+    [line] = errors.splitlines()
+    assert line.startswith(f"triolet: --port {port}: ")
+
+
 @pytest.mark.parametrize("user", ["0", "-5"])
 async def test_person_without_an_id_is_refused(tmp_path: Path, user: str) -> None:
     status, _, errors = await run_to_end("emulator", "--port", "0", "--user", user, cwd=tmp_path)

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from provider_scenes import Ear, listen, question
 
-from triolet.core.conversation import Message
+from triolet.core.conversation import Message, Role
 from triolet.core.events import (
     Finished,
     FinishReason,
@@ -177,6 +177,44 @@ async def test_the_demo_says(questions: tuple[str, ...], answer: str, autojump_c
     assert ears[0].batches == ears[1].batches
     assert ears[0].times[0] == 0.4
     assert ears[0].reasons == ["stop"]
+
+
+def tail(text: str, count: int) -> str:
+    return " ".join(text.split(" ")[count:])
+
+
+def head(text: str, count: int) -> str:
+    return " ".join(text.split(" ")[:count])
+
+
+PLEA = "Continue your answer, please."
+TWICE: list[tuple[Role, str]] = [("user", "A story!"), ("assistant", head(STORY, 9)), ("user", PLEA)]
+GOING_ON: list[tuple[list[tuple[Role, str]], str]] = [
+    ([("user", "hi"), ("assistant", head(GREETING, 5)), ("user", PLEA)], " " + tail(GREETING, 5)),
+    (TWICE, " " + tail(STORY, 9)),
+    ([*TWICE, ("assistant", head(tail(STORY, 9), 7)), ("user", "go on!")], " " + tail(STORY, 16)),
+    (
+        [("user", "hi"), ("assistant", GREETING), ("user", PLEA)],
+        "That was all.",
+    ),
+    (
+        [("user", "A story!"), ("assistant", head(STORY, 9)), ("user", "Hello")],
+        "You said: Hello\n\nThat was message 2 of this conversation.",
+    ),
+    (
+        [("user", "A story!"), ("assistant", "I know none"), ("user", PLEA)],
+        f"You said: {PLEA}\n\nThat was message 2 of this conversation.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("said", "rest"), GOING_ON, ids=range(len(GOING_ON)))
+async def test_the_demo_goes_on_where_it_broke_off(
+    said: list[tuple[Role, str]], rest: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    ear = Ear()
+    await ScriptedProvider(demo_script).stream(ModelRequest([Message.of(*each) for each in said]), ear)
+    assert ear.text == rest
 
 
 async def test_the_demo_answers_an_empty_conversation(autojump_clock: trio.testing.MockClock) -> None:

@@ -1,6 +1,7 @@
 """The console chat: the same supervisor, conversation and turn, on the terminal instead of Telegram.
 
-A line is a message. Ctrl-C stops the answer; when there is none, it leaves, as /quit and the input's end do.
+A line is a message. Ctrl-C stops the answer; when there is none, it leaves, as /quit and the input's end do. At a
+terminal /quit stops the answer, too; what a pipe asks is answered before.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import trio
 
 from triolet.app.bench import open_agent, open_bench, price_list
 from triolet.app.conversation import Services
+from triolet.app.help import HELP
 from triolet.app.supervisor import Supervisor
 from triolet.config import Settings
 from triolet.core.commands import UNSWITCHED, Access
@@ -60,9 +62,12 @@ async def _read(terminal: Terminal, supervisor: Supervisor) -> None:
         if line is None:
             return
         if line.strip() == "/quit":
-            supervisor.shut_down()
+            if terminal.is_interactive:
+                supervisor.shut_down()
             return
-        if line.strip():
+        if line.strip() == "/help":
+            terminal.write(f"{HELP}\n/quit  leave\n{PROMPT}")
+        elif line.strip():
             supervisor.dispatch(_update(number, line))
         else:
             terminal.write("› ")

@@ -21,7 +21,7 @@ import structlog
 
 from triolet.net.redact import Redactor
 
-Level: TypeAlias = Literal["debug", "info", "warning"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 _LOUD = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "anthropic", "hpack", "h2")
 

@@ -7,7 +7,7 @@ clock plays a minute's script in no time.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -202,21 +202,49 @@ Ask me for a story, for the guide with its code and its table, or for the time, 
 key while I talk: I stop at once, and what I said so far stays."""
 
 
+_PLEA = re.compile(r"\bcontinue\b|\bgo on\b", re.IGNORECASE)
+"""How people, and bots, ask for the rest of an answer that broke off."""
+
+
 def demo_script(request: ModelRequest) -> Iterable[Step]:
-    """What the demo says: a story, a guide, the time, an introduction, or an echo with the turn's number."""
-    if request.messages and request.messages[-1].role == "tool":
-        return speak(_time_told(request.messages[-1]))
-    asked = [message.text for message in request.messages if message.role == "user"]
-    question = asked[-1] if asked else ""
-    if "story" in question.lower():
-        return speak(STORY)
-    if "guide" in question.lower():
-        return speak(GUIDE)
-    if "time" in question.lower() and any(tool.name == "current_time" for tool in request.tools):
+    """What the demo says: a story, a guide, the time, an introduction, or an echo with the turn's number.
+
+    Who asks for the rest of what broke off gets that.
+    """
+    has_clock = any(tool.name == "current_time" for tool in request.tools)
+    if has_clock and _topic(_question(request.messages)) == "time":
         return _look_up_the_time()
-    if len(asked) == 1:
-        return speak(GREETING)
-    return speak(f"You said: {question.strip()[:2000]}\n\nThat was message {len(asked)} of this conversation.")
+    return speak(_answer(request.messages))
+
+
+def _question(messages: Sequence[Message]) -> str:
+    """What is asked now; empty if a tool has looked it up already."""
+    return messages[-1].text if messages and messages[-1].role == "user" else ""
+
+
+def _topic(question: str) -> str:
+    return next((topic for topic in ("story", "guide", "time") if topic in question.lower()), "")
+
+
+def _answer(messages: Sequence[Message]) -> str:
+    if messages and messages[-1].role == "tool":
+        return _time_told(messages[-1])
+    if rest := _rest(messages):
+        return rest
+    question, count = _question(messages), sum(message.role == "user" for message in messages)
+    known = {"story": STORY, "guide": GUIDE}.get(_topic(question), GREETING if count == 1 else "")
+    return known or f"You said: {question.strip()[:2000]}\n\nThat was message {count} of this conversation."
+
+
+def _rest(messages: Sequence[Message]) -> str:
+    """What is left of the answer that broke off, if that is what is asked for."""
+    if len(messages) < 3 or not _PLEA.search(_question(messages)):
+        return ""
+    *before, said, _ = messages
+    whole, begun = _answer(before).lstrip(), said.text.lstrip()
+    if not begun or not whole.startswith(begun):
+        return ""
+    return whole[len(begun) :] or "That was all."
 
 
 def _look_up_the_time() -> Iterator[Step]:

@@ -15,6 +15,7 @@ import codecs
 import io
 import os
 import re
+import select
 import signal
 import sys
 import unicodedata
@@ -120,16 +121,39 @@ class Terminal:
         key, self._pending = self._pending[:1], self._pending[1:]
         return key
 
+    @property
+    def typed_ahead(self) -> str:
+        """What `read_line` will return first, as far as it has come; with its end, if that has."""
+        line, end, _ = self._pending.partition("\n")
+        return line + end
+
     @contextmanager
     def keys(self) -> Iterator[None]:
-        """Within: keys come as they are pressed, and are not shown. What was typed on is dropped at the end."""
+        """Within: keys come as they are pressed, and are not shown. What was typed on is dropped at the end.
+
+        What was typed before is no keys: it stays for `read_line`.
+        """
         before = termios.tcgetattr(self._source)
-        tty.setcbreak(self._source)
+        tty.setcbreak(self._source, termios.TCSANOW)
+        self._take_waiting()
+        ahead, self._pending = self._pending, ""
+        went_on = signal.signal(signal.SIGCONT, self._go_on_with_keys)
         try:
             yield
         finally:
+            signal.signal(signal.SIGCONT, went_on)
             termios.tcsetattr(self._source, termios.TCSAFLUSH, before)
-            self._pending = ""
+            self._pending = ahead
+
+    def _take_waiting(self) -> None:
+        """Read what is there, even a line without its end, which the terminal gives away only now."""
+        while not self._ended and select.select([self._source], [], [], 0)[0]:
+            self._read()
+
+    def _go_on_with_keys(self, *_: object) -> None:
+        """The shell that lets us go on has made the terminal its own meanwhile; if it still is, we leave it alone."""
+        if self._foreground_group() == os.getpgrp():
+            tty.setcbreak(self._source, termios.TCSANOW)
 
     @contextmanager
     def foreground(self) -> Iterator[None]:
@@ -138,15 +162,18 @@ class Terminal:
         if owner is None:
             yield
             return
-        ignored = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        kept = {each: signal.getsignal(each) for each in (signal.SIGTTOU, signal.SIGTSTP)}
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         try:
             if os.getpgrp() != os.getpid() and os.getsid(0) != os.getpid():
                 os.setpgid(0, 0)
+                signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # no shell knows of our group, to let it go on
             os.tcsetpgrp(self._source, os.getpgrp())
             yield
         finally:
             os.tcsetpgrp(self._source, owner)
-            signal.signal(signal.SIGTTOU, ignored)
+            for each, disposition in kept.items():
+                signal.signal(each, disposition)
 
     def _foreground_group(self) -> int | None:
         """Whose Ctrl-C it is; None where the terminal is not the one that controls us."""
@@ -157,6 +184,9 @@ class Terminal:
 
     async def _fill(self) -> None:
         await self._wait_readable()
+        self._read()
+
+    def _read(self) -> None:
         data = os.read(self._source, 65536)
         self._ended = not data
         self._pending += self._decode.decode(data, final=not data)
