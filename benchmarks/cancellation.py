@@ -17,7 +17,7 @@ later the next one is stopped. The emulator limits nothing, but the bot keeps it
 The goal: a p99 of 10 ms over the floor's at most, and a maximum of three times the floor's.
 
     python benchmarks/cancellation.py [--only MOMENT] [--live 1 100] [--stops 20] [--json FILE] [--plot FILE]
-    python benchmarks/cancellation.py --full     # every moment with 1 and with 100, 200 stops each: six minutes
+    python benchmarks/cancellation.py --full     # every moment with 1 and with 100, 200 stops each: four minutes
 """
 
 from __future__ import annotations
