@@ -118,7 +118,7 @@ def tools(
     *,
     approve: Annotated[str | None, Parameter(help="Take this MCP server's tools as they are now.")] = None,
 ) -> None:
-    """List what the model may call."""
+    """List what the model may call; servers of tools are asked, and what is new or has changed is shown."""
     from triolet.app import toolshed  # noqa: PLC0415  # see above
     from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
 
@@ -128,7 +128,7 @@ def tools(
     async def tell() -> None:
         executor = ThreadExecutor()
         lines = toolshed.approve(settings, approve, executor) if approve else toolshed.list_tools(settings, executor)
-        print("\n".join(await lines))
+        _tell(*await lines)
 
     _run_trio(tell)
 

@@ -179,7 +179,7 @@ async def test_a_tool_that_becomes_another_is_disabled_until_it_is_approved(capt
         async with open_mcp_servers([changed], pins) as toolbox:
             assert "s__echo" not in await wait_tools(toolbox, "s__hang")
         reasons = told(captured_log, "mcp.tool_disabled", server="s", tool="echo")
-        problem = "its description changed; look at it, then: triolet tools --approve s"
+        problem = "its description changed; `triolet tools` shows it, `triolet tools --approve s` takes it"
         assert [entry["problem"] for entry in reasons] == [problem] * 2, "once by each of the two runs"
 
         approved = await approve_server(changed, pins)

@@ -26,7 +26,7 @@ import trio
 from triolet.core.ports import Tool, ToolSpec
 from triolet.errors import ExitCode, RemoteProtocolError, StartError, ToolError
 from triolet.net.network import Connect, connect_tcp
-from triolet.tools.mcp_catalog import MOST_PINS, Listed, ServerSettings, overshadowed, review, what_changed
+from triolet.tools.mcp_catalog import MOST_PINS, Listed, Review, ServerSettings, overshadowed, review, what_changed
 
 if TYPE_CHECKING:
     from triolet.tools.mcp_session import Session
@@ -237,6 +237,31 @@ async def approve_server(
     Raises:
         StartError: the server cannot be reached.
     """
+    found = await look_at_server(server, {}, connect=connect, patience=patience)
+    pinned = await pins.pinned(server.name)
+    for tool in found.fresh:
+        await pins.pin(server.name, tool.name, tool.digest)
+    return [Approval(tool, _change(pinned.get(tool.name), tool.digest)) for tool in found.fresh]
+
+
+def _change(pinned: str | None, digest: str) -> str:
+    if pinned is None:
+        return "new"
+    return "" if pinned == digest else what_changed(pinned, digest)
+
+
+async def look_at_server(
+    server: ServerSettings,
+    pinned: Mapping[str, str],
+    *,
+    connect: Connect = connect_tcp,
+    patience: float = PATIENCE,
+) -> Review:
+    """What a bot with these pins would make of the server's tools as they are now; nothing is pinned.
+
+    Raises:
+        StartError: the server cannot be reached.
+    """
     listed: list[Listed] = []
     problem = ""
     try:
@@ -247,17 +272,7 @@ async def approve_server(
         problem = _words(group)
     if problem:
         raise StartError(f"the MCP server {server.name}: {problem}", exit_code=ExitCode.SYSTEM)
-    pinned = await pins.pinned(server.name)
-    found = review(server.name, listed, allow=server.allow, pinned={})
-    for tool in found.fresh:
-        await pins.pin(server.name, tool.name, tool.digest)
-    return [Approval(tool, _change(pinned.get(tool.name), tool.digest)) for tool in found.fresh]
-
-
-def _change(pinned: str | None, digest: str) -> str:
-    if pinned is None:
-        return "new"
-    return "" if pinned == digest else what_changed(pinned, digest)
+    return review(server.name, listed, allow=server.allow, pinned=pinned)
 
 
 @asynccontextmanager

@@ -27,6 +27,9 @@ LONGEST_DESCRIPTION = 1024
 LONGEST_SCHEMA = 16_384
 """Characters of JSON. A schema cannot be cut, so a tool with a longer one is refused."""
 
+LONGEST_SHOWN = 4096
+"""Characters of a schema that a person is shown."""
+
 MOST_TOOLS = 128
 """Of one server: what OpenAI takes in one request."""
 
@@ -98,6 +101,14 @@ class Listed:
         cut = text if len(text) <= LONGEST_DESCRIPTION else f"{text[: LONGEST_DESCRIPTION - 1]}…"
         return ToolSpec(public_name(server, self.name), cut, self.schema)
 
+    def shown(self) -> list[str]:
+        """What the model would get to know, in lines for any terminal: what hides there is shown as an escape."""
+        schema = json.dumps(self.schema, ensure_ascii=False)
+        left = len(schema) - LONGEST_SHOWN
+        more = f"… and {left:,} characters more" if left > 0 else ""
+        described = self.spec("").description.splitlines() or ["(no description)"]
+        return [_escaped(line) for line in (*described, f"parameters: {schema[:LONGEST_SHOWN]}{more}")]
+
 
 def _sha256(*values: Any) -> str:
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
@@ -122,6 +133,10 @@ def public_name(server: str, tool: str) -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _printable(name: str) -> str:
@@ -155,6 +170,8 @@ class Review:
     """Those of the offered that were never seen, and are to be pinned."""
     refused: Mapping[str, str]
     """Names of allowed tools that are not offered, with the reason."""
+    changed: Mapping[str, Listed]
+    """Those of the refused that are not what was approved."""
     missing: tuple[str, ...]
     """Names that are allowed, and that no tool has."""
 
@@ -168,6 +185,7 @@ def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinne
     offered: dict[str, Listed] = {}
     fresh: list[Listed] = []
     refused: dict[str, str] = {}
+    changed: dict[str, Listed] = {}
     for tool in allowed:
         public = public_name(server, tool.name)
         known = tool.name in pinned
@@ -175,12 +193,14 @@ def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinne
             refused[_printable(tool.name)] = problem
         elif known and pinned[tool.name] != tool.digest:
             change = what_changed(pinned[tool.name], tool.digest)
-            refused[_printable(tool.name)] = f"{change} changed; look at it, then: triolet tools --approve {server}"
+            advice = f"`triolet tools` shows it, `triolet tools --approve {server}` takes it"
+            refused[_printable(tool.name)] = f"{change} changed; {advice}"
+            changed[_printable(tool.name)] = tool
         else:
             offered[public] = tool
             fresh += [] if known else [tool]
     missing = {*allow} - {"*"} - {tool.name for tool in listed}
-    return Review(tuple(offered.values()), tuple(fresh), refused, tuple(sorted(missing)))
+    return Review(tuple(offered.values()), tuple(fresh), refused, changed, tuple(sorted(missing)))
 
 
 def _crowded(public: str, offered: Mapping[str, Listed], *, known: bool, pins: int) -> str:
