@@ -167,7 +167,7 @@ def emulator(
 def doctor(
     config: Config = None,
     *,
-    offline: Annotated[bool, Parameter(negative="", help="Without a call to Telegram.")] = False,
+    offline: Annotated[bool, Parameter(negative="", help="Without a call to anybody.")] = False,
 ) -> ExitCode:
     """Tell how configuration, database, model and Telegram are, a line each; !! marks what is wrong."""
     from triolet.app.doctor import Finding, examine  # noqa: PLC0415  # see above

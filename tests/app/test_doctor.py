@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trio
+from model_lists import open_list_server
 from rows import insert
 
 from triolet.app.doctor import Finding, examine, look_at_space
@@ -30,12 +32,19 @@ allow = [1001, 1002]
 [model]
 provider = "openai-chat"
 name = "test"
+base_url = "http://model/v1"
 api_key = "${OPENAI_API_KEY}"
 """
 
 
 async def asked(
-    folder: Path, text: str = CONFIG, *, fault: Fault | None = None, token: str = TOKEN, offline: bool = False
+    folder: Path,
+    text: str = CONFIG,
+    *,
+    fault: Fault | None = None,
+    token: str = TOKEN,
+    offline: bool = False,
+    model: int = 200,
 ) -> list[str]:
     """The findings about a bot with that configuration; no secret is ever in them."""
     config = folder / "triolet.toml"
@@ -43,8 +52,12 @@ async def asked(
     telegram = EmulatedTelegram(token=token)
     if fault:
         telegram.add_fault(fault)
-    async with open_telegram_server(telegram) as server:
-        findings = await examine(config, ENVIRON, executor=run_inline, connect=server.connect, offline=offline)
+    async with open_telegram_server(telegram) as server, open_list_server(model) as lists:
+
+        async def connect(host: str, port: int) -> trio.abc.Stream:
+            return await (lists if host == "model" else server).connect(host, port)
+
+        findings = await examine(config, ENVIRON, executor=run_inline, connect=connect, offline=offline)
     lines = [str(finding) for finding in findings]
     assert "CANARY" not in "".join(lines)
     assert all(line.isprintable() for line in lines)
@@ -71,7 +84,7 @@ async def test_all_is_well(tmp_path: Path) -> None:
         "-- on their way: 0 letters",
         "-- undelivered: 0 letters",
         f"ok bot: one runs, pid {os.getpid()}",
-        "ok model: openai-chat test, with a key",
+        "ok model: openai-chat test, with a key; its server is there, and lists its models",
         "ok Telegram: the token is that of @triolet_bot",
         "ok updates: 0 wait at Telegram",
     ]
@@ -218,9 +231,37 @@ async def test_updates_that_wait_are_counted(tmp_path: Path, count: object, told
 
 async def test_offline_asks_nobody(tmp_path: Path) -> None:
     fault = Fault(action=Refuse(500, "asked"), times=None)
-    assert about(await asked(tmp_path, fault=fault, offline=True), "Telegram") == "-- not asked, --offline"
+    lines = await asked(tmp_path, fault=fault, offline=True, model=500)
+    assert about(lines, "Telegram") == "-- not asked, --offline"
+    assert about(lines, "model") == "-- openai-chat test, with a key; not asked, --offline"
+
+
+# Models
+
+
+@pytest.mark.parametrize(
+    ("status", "finding"),
+    [
+        (401, "!! openai-chat test: the provider refuses the API key (401): check model.api_key"),
+        (503, "!! openai-chat test: the provider cannot answer now (503)"),
+        (404, "ok openai-chat test, with a key; its server is there, and has no list of models (404)"),
+    ],
+)
+async def test_model_s_server_is_asked(tmp_path: Path, status: int, finding: str) -> None:
+    assert about(await asked(tmp_path, model=status), "model") == finding
 
 
 async def test_model_without_a_key_is_told(tmp_path: Path) -> None:
-    text = CONFIG.replace('api_key = "${OPENAI_API_KEY}"', 'base_url = "http://127.0.0.1:9"')
-    assert about(await asked(tmp_path, text), "model") == "ok openai-chat test, without a key"
+    text = CONFIG.replace('api_key = "${OPENAI_API_KEY}"', "")
+    assert about(await asked(tmp_path, text), "model").startswith("ok openai-chat test, without a key; ")
+
+
+async def test_every_model_is_asked(tmp_path: Path) -> None:
+    text = f'{CONFIG}[[model.fallback]]\nname = "two"\n[[model.fallback]]\nname = "three"\nprovider = "scripted"\n'
+    models = [line for line in await asked(tmp_path, text, model=403) if " model: " in line]
+    assert [line.partition(": ")[2].partition(":")[0] for line in models] == [
+        "openai-chat test",
+        "openai-chat two",
+        "scripted three",
+    ]
+    assert [line[:2] for line in models] == ["!!", "!!", "ok"]

@@ -16,8 +16,17 @@ import attrs
 from triolet.config import DEFAULT_FILE, ModelSettings, Settings, TelegramSettings, load
 from triolet.core.letters import Undelivered
 from triolet.core.ports import Executor
-from triolet.errors import ConfigError, StartError, TelegramError, TelegramOutcomeUnknown, TelegramUnreachable
+from triolet.errors import (
+    ConfigError,
+    ProviderError,
+    StartError,
+    TelegramError,
+    TelegramOutcomeUnknown,
+    TelegramUnreachable,
+)
 from triolet.net.network import Connect, connect_tcp
+from triolet.providers.local import find_weights
+from triolet.providers.presence import ask_presence
 from triolet.store.database import MEMORY
 from triolet.store.inspection import Contents, check, inspect, printable
 from triolet.store.lock import lock_holder, real_path
@@ -50,7 +59,7 @@ async def examine(
     offline: bool = False,
     connect: Connect = connect_tcp,
 ) -> list[Finding]:
-    """Everything that can be found out; ``offline``: without a call to Telegram. No secret is in it."""
+    """Everything that can be found out; ``offline``: nobody is called. No secret is in it."""
     settings, findings = _read_configuration(config, environ)
     path = _database_path(settings, config, environ)
     if path is None:
@@ -58,7 +67,7 @@ async def examine(
     else:
         findings += await executor(lambda: _look_at_database(path))
     if settings is not None:
-        findings += [_look_at_key(model) for model in settings.model.models()]
+        findings += [await _look_at_model(model, None if offline else connect) for model in settings.model.models()]
     if settings is None or offline:
         findings.append(Finding("--", f"Telegram: not asked, {'--offline' if offline else 'for want of a token'}"))
     else:
@@ -88,10 +97,6 @@ def _database_path(settings: Settings | None, config: Path | None, environ: Mapp
         return (settings or load(config, environ=environ, overrides=UNASKED)).store.path
     except ConfigError:
         return None
-
-
-def _look_at_key(model: ModelSettings) -> Finding:
-    return Finding("ok", f"model: {model.provider} {model.name}, {'with a key' if model.api_key else 'without a key'}")
 
 
 # Database
@@ -164,6 +169,27 @@ def _look_at_lock(path: Path) -> Finding:
     if holder is None:
         return Finding("--", "bot: none runs with this database")
     return Finding("ok", f"bot: one runs, pid {holder or 'unknown'}")
+
+
+# Models
+
+
+async def _look_at_model(model: ModelSettings, connect: Connect | None) -> Finding:
+    """Its server is asked for the list of its models, unless there is no way to it."""
+    name = " ".join(dict.fromkeys((model.provider, model.name)))
+    try:
+        if model.provider == "local":
+            return Finding("ok", f"model: {name}, {find_weights()}")
+        if model.provider == "scripted":
+            return Finding("ok", f"model: {name}")
+        told = f"{name}, {'with a key' if model.api_key else 'without a key'}"
+        if connect is None:
+            return Finding("--", f"model: {told}; not asked, --offline")
+        status = await ask_presence(model, connect=connect)
+    except (ConfigError, ProviderError) as error:
+        return Finding("!!", f"model: {name}: {printable(str(error))}")
+    has_list = "lists its models" if status < 300 else f"has no list of models ({status})"
+    return Finding("ok", f"model: {told}; its server is there, and {has_list}")
 
 
 # Telegram
