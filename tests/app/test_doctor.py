@@ -6,6 +6,9 @@ import json
 import math
 import os
 import re
+import shutil
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -169,6 +172,39 @@ async def test_database_is_a_line_whatever_it_is(tmp_path: Path, store: str, fin
     restore_marker(tmp_path / "half").touch()
     lines = await asked(tmp_path, f'{CONFIG}[store]\npath = "{store}"\n')
     assert about(lines, "database") == finding.format(tmp_path)
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder of a user whom permissions bind: root is not."""
+    folder, root = Path(tempfile.mkdtemp()), os.geteuid() == 0
+    if root:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+async def test_folder_where_no_database_can_be_made_is_told(unprivileged: Path) -> None:
+    (unprivileged / "closed").mkdir(0o500)
+    lines = await asked(unprivileged, f'{CONFIG}[store]\npath = "closed/triolet.db"\n')
+    told = f"{unprivileged}/closed/triolet.db is not there yet, and this user may not write its folder"
+    assert about(lines, "database") == f"!! {told}, {unprivileged}/closed"
+
+
+async def test_sound_database_that_cannot_be_written_is_told(unprivileged: Path) -> None:
+    path = unprivileged / "triolet.db"
+    open_database(str(path)).close()
+    path.chmod(0o444)
+    lines = await asked(unprivileged)
+    assert about(lines, "database").startswith(f"!! {path}, ")
+    assert about(lines, "database").endswith(", sound, but this user may not write it")
+    assert about(lines, "waiting") == "-- 0 messages"
 
 
 async def test_lock_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from triolet.net.network import Connect, connect_tcp
 from triolet.providers.local import find_weights
 from triolet.providers.presence import ask_presence
 from triolet.store.database import MEMORY
-from triolet.store.inspection import Contents, check, inspect, printable
+from triolet.store.inspection import Contents, bars_writing, check, inspect, printable
 from triolet.store.lock import lock_holder, real_path
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.poller import fetch_identity
@@ -114,12 +114,15 @@ def _look_at_database(path: Path) -> list[Finding]:
 
 def _look_into(path: Path) -> list[Finding]:
     if _is_to_come(path):
+        if barred := bars_writing(path):
+            return [Finding("!!", f"database: {path} is not there yet, and {barred}")]
         return [Finding("--", f"database: {path} is not there yet; the first start makes it")]
     if problems := check(path):
         return [Finding("!!", f"database: {path}: {problem}") for problem in problems]
     found = inspect(path)
-    size = f"{found.size / 1e6:.1f} MB"
-    return [Finding("ok", f"database: {path}, {size}, schema {found.schema}, sound"), *_tell(found)]
+    sound = f"database: {path}, {found.size / 1e6:.1f} MB, schema {found.schema}, sound"
+    barred = bars_writing(path)
+    return [Finding("!!", f"{sound}, but {barred}") if barred else Finding("ok", sound), *_tell(found)]
 
 
 def _is_to_come(path: Path) -> bool:

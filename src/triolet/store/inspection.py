@@ -7,6 +7,7 @@ anybody's and in any state: what is wrong with it is told in lines, and only a s
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
 from collections import Counter
@@ -101,6 +102,18 @@ def open_to_read(path: Path | str) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: {described(error)}") from error
     return connection
+
+
+def bars_writing(path: Path | str) -> str:
+    """What keeps this user from writing a sound database, or one to come; empty if nothing does."""
+    file = real_path(path)
+    if not _may(file.parent, os.W_OK | os.X_OK):
+        return f"this user may not write its folder, {file.parent}"
+    return "this user may not write it" if file.exists() and not _may(file, os.W_OK) else ""
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)  # on Windows they are not
 
 
 def described(error: sqlite3.DatabaseError | OSError) -> str:
