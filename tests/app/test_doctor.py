@@ -84,8 +84,8 @@ async def test_all_is_well(tmp_path: Path) -> None:
         f"ok database: {path}, {size}, schema 3, sound",
         "-- waiting: 0 messages",
         "-- being written: 0 answers",
-        "-- on their way: 0 letters",
-        "-- undelivered: 0 letters",
+        "-- on their way: 0 messages",
+        "-- undelivered: 0 messages",
         f"ok bot: one runs, pid {os.getpid()}",
         "ok model: openai-chat test, with a key; its server is there, and lists its models",
         "ok Telegram: the token is that of @triolet_bot",
@@ -114,8 +114,8 @@ async def test_what_is_left_to_do_is_counted_and_the_newest_letters_are_told(tmp
         lines = await asked(tmp_path)
     assert about(lines, "waiting") == "-- 2 messages, and 1 if somebody wants it"
     assert about(lines, "being written") == "-- 1 answer"
-    assert about(lines, "on their way") == "-- 1 letter"
-    assert about(lines, "undelivered") == "-- 13 letters"
+    assert about(lines, "on their way") == "-- 1 message"
+    assert about(lines, "undelivered") == "-- 13 messages"
     letters = [line for line in lines if line.startswith("--   ")]
     assert len(letters) == 10
     assert letters[:3] == [

@@ -140,8 +140,8 @@ def _tell(found: Contents) -> list[Finding]:
     return [
         Finding("--", f"waiting: {_count(found.waiting, 'message')}{offered}"),
         Finding("--", f"being written: {_count(found.turns, 'answer')}"),
-        Finding("--", f"on their way: {_count(found.on_their_way, 'letter')}"),
-        Finding("--", f"undelivered: {_count(found.undelivered, 'letter')}"),
+        Finding("--", f"on their way: {_count(found.on_their_way, 'message')}"),
+        Finding("--", f"undelivered: {_count(found.undelivered, 'message')}"),
         *(Finding("--", f"  {_describe(letter)}") for letter in found.newest),
     ]
 
