@@ -169,7 +169,7 @@ def doctor(
     *,
     offline: Annotated[bool, Parameter(negative="", help="Without a call to anybody.")] = False,
 ) -> ExitCode:
-    """Tell how configuration, database, model and Telegram are, a line each; !! marks what is wrong."""
+    """Tell how configuration, database, models, tools and Telegram are, a line each; !! marks what is wrong."""
     from triolet.app.doctor import Finding, examine  # noqa: PLC0415  # see above
     from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
 

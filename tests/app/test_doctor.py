@@ -14,14 +14,16 @@ from pathlib import Path
 
 import pytest
 import trio
+from mcp_servers import open_watch
 from model_lists import open_list_server
 from rows import insert
 
 from triolet.app.doctor import Finding, examine, look_at_space
 from triolet.emulator import EmulatedTelegram, Fault, Refuse, Reset, ServerError, open_telegram_server
-from triolet.store import run_inline
+from triolet.store import open_store, run_inline
 from triolet.store.database import open_database
 from triolet.store.lock import hold_lock, restore_marker
+from triolet.tools.mcp import approve_server
 
 TOKEN = "42:emulatorCANARY"
 KEY = "sk-CANARY"
@@ -301,3 +303,42 @@ async def test_every_model_is_asked(tmp_path: Path) -> None:
         "scripted three",
     ]
     assert [line[:2] for line in models] == ["!!", "!!", "ok"]
+
+
+# Tools
+
+
+async def test_tools_that_are_off_are_told(tmp_path: Path) -> None:
+    async with open_watch() as watch, open_store(tmp_path / "triolet.db", executor=run_inline) as store:
+        allow = ("echo", "hang", "gone")
+        await approve_server(watch.stdio("one", allow=allow), store)
+        command = json.dumps(watch.stdio("one", "odd", "swindler").command)
+        text = f"{CONFIG}[mcp.one]\ncommand = {command}\nallow = {json.dumps(allow)}\n"
+        off = "off: one__echo has changed, one__gone is not there; `triolet tools` tells more"
+        assert about(await asked(tmp_path, text), "tools") == f"-- one: 1 in use; {off}"
+        assert about(await asked(tmp_path, text, offline=True), "tools") == "-- one: not asked, --offline"
+        assert dict(await store.pinned("one")).keys() == {"echo", "hang"}, "it only looks"
+
+
+async def test_tools_are_well_without_a_database(tmp_path: Path) -> None:
+    async with open_watch() as watch:
+        command = json.dumps(watch.stdio("one").command)
+        text = f'{CONFIG}[mcp.one]\ncommand = {command}\nallow = ["echo"]\n'
+        assert about(await asked(tmp_path, text), "tools") == "ok one: 1 in use"
+    assert [file.name for file in tmp_path.iterdir()] == ["triolet.toml"]
+
+
+async def test_many_tools_that_are_off_are_counted(tmp_path: Path) -> None:
+    async with open_watch() as watch:
+        command = json.dumps(watch.stdio("one").command)
+        allow = json.dumps([f"gone{number}" for number in range(10)])
+        lines = await asked(tmp_path, f"{CONFIG}[mcp.one]\ncommand = {command}\nallow = {allow}\n")
+    assert about(lines, "tools").endswith(", one__gone7 is not there and 2 more; `triolet tools` tells more")
+
+
+async def test_server_of_tools_that_is_not_there_is_wrong(tmp_path: Path) -> None:
+    text = f'{CONFIG}[mcp.a]\ncommand = ["/nowhere/at/all"]\n[mcp.a__b]\ncommand = ["x"]\n'
+    one, two = [line for line in await asked(tmp_path, text) if " tools: " in line]
+    assert one.startswith("!! tools: a: ")
+    assert "No such file" in one
+    assert two == "!! tools: a__b: off, since its tools could be taken for a's; rename one"

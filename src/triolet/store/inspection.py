@@ -22,6 +22,7 @@ from triolet.core.letters import Undelivered
 from triolet.errors import StoreError
 from triolet.store.database import BUSY_TIMEOUT, SMALLEST_PAGE
 from triolet.store.lock import real_path, restore_marker
+from triolet.store.pins import load_pinned
 from triolet.store.schema import APPLICATION_ID, MIGRATIONS
 
 MOST_PROBLEMS: Final = 20
@@ -84,6 +85,15 @@ def inspect(path: Path | str) -> Contents:
             return _contents(connection, Path(path).stat().st_size)
         except (sqlite3.DatabaseError, OSError) as error:
             raise StoreError(f"{path}: {described(error)}") from error
+
+
+def read_pins(path: Path | str, server: str) -> dict[str, str]:
+    """As `core.ports.Pins.pinned`; nothing, where there is no database that can be read."""
+    try:
+        with closing(open_to_read(path)) as connection:
+            return load_pinned(connection, server) if "pin" in tables(connection) else {}
+    except (StoreError, sqlite3.DatabaseError):
+        return {}
 
 
 def open_to_read(path: Path | str) -> sqlite3.Connection:
