@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that ``--help`` and mistakes a
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -173,6 +174,8 @@ def doctor(
     from triolet.app.doctor import Finding, examine  # noqa: PLC0415  # see above
     from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
 
+    with contextlib.suppress(ConfigError):  # which the findings will tell
+        _configure_logging(_load(config, {}), quiet=True)
     findings: list[Finding] = []
 
     async def look() -> None:
