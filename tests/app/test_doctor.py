@@ -294,6 +294,11 @@ async def test_model_without_a_key_is_told(tmp_path: Path) -> None:
     assert about(await asked(tmp_path, text), "model").startswith("ok openai-chat test, without a key; ")
 
 
+async def test_scripted_model_is_called_what_it_is(tmp_path: Path) -> None:
+    text = CONFIG.partition("[model]")[0] + '[model]\nprovider = "scripted"\n'
+    assert about(await asked(tmp_path, text), "model") == "ok scripted"
+
+
 async def test_every_model_is_asked(tmp_path: Path) -> None:
     text = f'{CONFIG}[[model.fallback]]\nname = "two"\n[[model.fallback]]\nname = "three"\nprovider = "scripted"\n'
     models = [line for line in await asked(tmp_path, text, model=403) if " model: " in line]
