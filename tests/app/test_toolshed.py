@@ -14,7 +14,8 @@ from triolet.app.toolshed import approve, list_tools
 from triolet.config import McpSettings, Settings, StoreSettings, TelegramSettings, ToolSettings
 from triolet.config.secret import Secret
 from triolet.errors import ConfigError, StartError
-from triolet.store import run_inline
+from triolet.store import open_store, run_inline
+from triolet.tools.mcp_catalog import Listed
 
 
 def shed(folder: Path, *servers: McpSettings, enabled: tuple[str, ...] = ("time",)) -> Settings:
@@ -77,13 +78,26 @@ async def test_tool_that_has_become_another_is_off_and_shown_until_it_is_approve
         listed = await list_tools(become("swindler"), run_inline)
         off = "off: its description changed; `triolet tools` shows it, `triolet tools --approve one` takes it"
         assert listed == ["one__hang  asks first", f"one__echo  {off}", *(shown := shown_of(listed))]
-        assert shown == [f"    {SWINDLE}", '    parameters: {"type": "object", "properties": {}}']
+        assert shown == ["    -Odd.", f"    +{SWINDLE}"]
         assert (await approve(become("swindler"), "one", run_inline))[:-1] == [
             "one__echo  its description changed",
             *shown,
             "one__hang  as it was",
         ]
         assert await list_tools(become("swindler"), run_inline) == ["one__echo  asks first", "one__hang  asks first"]
+
+
+async def test_tool_that_was_approved_before_words_were_kept_is_shown_as_it_is(tmp_path: Path) -> None:
+    async with open_watch() as watch:
+        server = McpSettings(name="one", command=watch.stdio("one", "odd", "swindler").command, allow=("echo",))
+        settings = shed(tmp_path, server, enabled=())
+        schema = {"type": "object", "properties": {}}
+        async with open_store(settings.store.path, executor=run_inline) as store:
+            await store.pin("one", "echo", Listed("echo", "Odd.", schema).digest)
+        now = [f"    {SWINDLE}", '    parameters: {"type": "object", "properties": {}}']
+        assert (await list_tools(settings, run_inline))[1:] == now
+        assert (await approve(settings, "one", run_inline))[1:-1] == now
+        assert await list_tools(settings, run_inline) == ["one__echo  asks first"]
 
 
 async def test_server_that_is_not_there_is_told_with_what_was_approved(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from triolet.tools.mcp_catalog import (
     LONGEST_DESCRIPTION,
     LONGEST_SCHEMA,
     LONGEST_SHOWN,
+    MOST_LINES,
     MOST_PINS,
     MOST_TOOLS,
     Listed,
@@ -153,6 +154,35 @@ def test_as_much_is_shown_as_the_model_gets_and_how_much_more_there_is() -> None
     assert shown[0] == "x" * (LONGEST_DESCRIPTION - 1) + "…"
     left = len(json.dumps(SCHEMA | {"title": "y" * 5000})) - LONGEST_SHOWN
     assert shown[1].endswith(f"yy… and {left:,} characters more")
+
+
+def test_what_has_changed_is_shown_line_by_line() -> None:
+    before = listed(description="Look.\nSay it.", required=["a"])
+    now = listed(description="Look.\nSay\x1b it.", title="@@ +++", required=["a"])
+    assert now.shown_since(before.pin) == ["-Say it.", r"+Say\x1b it.", '+ "title": "@@ +++",']
+    assert now.shown_since(before.digest) == now.shown(), "a pin of before words were kept"
+
+
+def test_what_the_model_is_not_told_is_no_change_to_show() -> None:
+    before, now = listed(description="x" * 5000), listed(description="x" * 5001)
+    assert now.shown_since(before.pin) == ["(nothing that a model would be told)"]
+
+
+def test_a_long_change_is_cut_and_says_so() -> None:
+    now = listed(properties={f"p{number}": {} for number in range(300)})
+    *lines, last = now.shown_since(listed().pin)
+    assert len(lines) == MOST_LINES
+    assert re.fullmatch(r"… and \d+ lines more", last)
+
+
+@given(st.text(), st.text(), st.dictionaries(st.text(), st.text()))
+def test_a_pin_keeps_what_the_model_is_told(name: str, description: str, schema: dict[str, str]) -> None:
+    tool = Listed(name, description, schema)
+    assert tool.pin.isascii()
+    assert what_changed(tool.pin, tool.digest) == ""
+    assert Listed.pinned(name, tool.pin) == attrs.evolve(tool, description=tool.spec("").description)
+    found = review("s", [listed()], allow=["*"], pinned={"look": listed().pin})
+    assert (len(found.offered), found.refused) == (1, {})
 
 
 # Bounds

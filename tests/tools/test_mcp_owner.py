@@ -194,8 +194,8 @@ async def test_approving_pins_what_is_allowed() -> None:
         approved = await approve_server(watch.stdio("s", allow=("echo",)), pins)
         await watch.wait_gone(1)
     echo = Listed("echo", "Odd.", {"type": "object", "properties": {}})
-    assert approved == [Approval(echo, "new")]
-    assert pins.kept == {"s": {"echo": echo.digest}}
+    assert approved == [Approval(echo, None)]
+    assert pins.kept == {"s": {"echo": echo.pin}}
 
 
 async def test_a_server_that_is_not_there_cannot_be_approved() -> None:

@@ -12,8 +12,8 @@ from triolet.core.ports import Executor
 from triolet.errors import ConfigError, StartError
 from triolet.store import open_store
 from triolet.tools import open_builtin
-from triolet.tools.mcp import approve_server, look_at_server
-from triolet.tools.mcp_catalog import Listed, Review, overshadowed, public_name
+from triolet.tools.mcp import Approval, approve_server, look_at_server
+from triolet.tools.mcp_catalog import Review, overshadowed, public_name
 
 
 async def list_tools(settings: Settings, executor: Executor) -> list[str]:
@@ -38,17 +38,18 @@ async def _list_server(server: McpSettings, pinned: Mapping[str, str]) -> list[s
         when = "these were approved before" if known else "none of its tools has been seen yet"
         problem = str(error).removeprefix("the MCP server ")
         return [f"{problem}; {when}", *(_line(server, tool, _asks(server, tool)) for tool in known)]
-    return list(_tell(server, found)) or [f"{server.name}: none of its tools is allowed; name some in allow"]
+    return list(_tell(server, found, pinned)) or [f"{server.name}: none of its tools is allowed; name some in allow"]
 
 
-def _tell(server: McpSettings, found: Review) -> Iterator[str]:
+def _tell(server: McpSettings, found: Review, pinned: Mapping[str, str]) -> Iterator[str]:
     for tool in found.offered:
         is_new = tool in found.fresh
         yield _line(server, tool.name, f"{_asks(server, tool.name)}{', new' if is_new else ''}")
-        yield from _show(tool) if is_new else ()
+        yield from _indented(tool.shown()) if is_new else ()
     for name, problem in found.refused.items():
         yield _line(server, name, f"off: {problem}")
-        yield from _show(found.changed[name]) if name in found.changed else ()
+        if changed := found.changed.get(name):
+            yield from _indented(changed.shown_since(pinned[changed.name]))
     for name in found.missing:
         yield _line(server, name, "off: the server has no tool of that name")
 
@@ -57,8 +58,8 @@ def _line(server: McpSettings, tool: str, told: str) -> str:
     return f"{public_name(server.name, tool)}  {told}"
 
 
-def _show(tool: Listed) -> list[str]:
-    return [f"    {line}" for line in tool.shown()]
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
 
 
 def _asks(server: McpSettings, tool: str) -> str:
@@ -82,9 +83,14 @@ async def approve(settings: Settings, name: str, executor: Executor) -> list[str
         raise ConfigError(f"there is no MCP server {name!r}; there are: {known}", key=f"mcp.{name}")
     async with open_store(settings.store.path, executor=executor) as store:
         approvals = await approve_server(server, store)
-    lines: list[str] = []
-    for each in approvals:
-        changed = "new" if each.change == "new" else f"{each.change} changed"
-        lines.append(_line(server, each.listed.name, changed if each.change else "as it was"))
-        lines += _show(each.listed) if each.change else []
+    lines = [line for each in approvals for line in _tell_approved(server, each)]
     return [*lines, f"{len(approvals)} approved; a running bot takes them when it is started again."]
+
+
+def _tell_approved(server: McpSettings, tool: Approval) -> list[str]:
+    listed = tool.listed
+    if tool.before is None:
+        return [_line(server, listed.name, "new"), *_indented(listed.shown())]
+    if not tool.change:
+        return [_line(server, listed.name, "as it was")]
+    return [_line(server, listed.name, f"{tool.change} changed"), *_indented(listed.shown_since(tool.before))]

@@ -47,10 +47,10 @@ class Pins(Protocol):
     """What the tools were when they were approved."""
 
     async def pinned(self, server: str) -> Mapping[str, str]:
-        """The digests of the server's tools, by the names that it gives them."""
+        """The pins of the server's tools, by the names that it gives them."""
         ...
 
-    async def pin(self, server: str, tool: str, digest: str) -> None:
+    async def pin(self, server: str, tool: str, pin: str, /) -> None:
         """The tool is this from now on."""
         ...
 
@@ -147,7 +147,7 @@ class _Owner:
             listed = await session.list_tools()
         found = review(name, listed, allow=self.settings.allow, pinned=await self.pins.pinned(name))
         for tool in found.fresh:
-            await self.pins.pin(name, tool.name, tool.digest)
+            await self.pins.pin(name, tool.name, tool.pin)
         for tool_name, problem in found.refused.items():
             self._tell_refusal(tool_name, problem)
         for tool_name in found.missing:
@@ -223,10 +223,15 @@ async def open_mcp_servers(
 
 @attrs.frozen
 class Approval:
-    """A tool that is pinned as it is now; ``change`` tells what was other before: nothing, if it is empty."""
+    """A tool that is pinned as it is now, and the pin that it had before, if it had one."""
 
     listed: Listed
-    change: str
+    before: str | None
+
+    @property
+    def change(self) -> str:
+        """What was other before; empty if nothing was, or nobody knew the tool."""
+        return "" if self.before is None else what_changed(self.before, self.listed.digest)
 
 
 async def approve_server(
@@ -240,14 +245,8 @@ async def approve_server(
     found = await look_at_server(server, {}, connect=connect, patience=patience)
     pinned = await pins.pinned(server.name)
     for tool in found.fresh:
-        await pins.pin(server.name, tool.name, tool.digest)
-    return [Approval(tool, _change(pinned.get(tool.name), tool.digest)) for tool in found.fresh]
-
-
-def _change(pinned: str | None, digest: str) -> str:
-    if pinned is None:
-        return "new"
-    return "" if pinned == digest else what_changed(pinned, digest)
+        await pins.pin(server.name, tool.name, tool.pin)
+    return [Approval(tool, pinned.get(tool.name)) for tool in found.fresh]
 
 
 async def look_at_server(

@@ -7,6 +7,7 @@ more is disabled until a person has looked at it. A server's own hints about wha
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -29,6 +30,9 @@ LONGEST_SCHEMA = 16_384
 
 LONGEST_SHOWN = 4096
 """Characters of a schema that a person is shown."""
+
+MOST_LINES = 200
+"""Of a change that a person is shown."""
 
 MOST_TOOLS = 128
 """Of one server: what OpenAI takes in one request."""
@@ -77,8 +81,22 @@ class Listed:
 
     @property
     def digest(self) -> str:
-        """What is pinned: SHA-256 of all that the model would see, then of its parts, to tell what has changed."""
+        """SHA-256 of all that the model would see, then of its parts, to tell what has changed."""
         return f"{_sha256(self.name, self.description, self.schema)}.{_sha256(self.description)[:8]}{self._schema[:8]}"
+
+    @property
+    def pin(self) -> str:
+        """What is kept of it: the digest, by which it is known, and what the model is told, to be shown later."""
+        return f"{self.digest} {json.dumps([self.spec('').description, self.schema])}"
+
+    @classmethod
+    def pinned(cls, name: str, pin: str) -> Listed | None:
+        """The tool as it was then, with no more than the model was told of it; older pins do not say that."""
+        try:
+            description, schema = json.loads(pin.partition(" ")[2])
+            return cls(name, description, schema)
+        except ValueError:
+            return None
 
     @property
     def _schema(self) -> str:
@@ -109,6 +127,24 @@ class Listed:
         described = self.spec("").description.splitlines() or ["(no description)"]
         return [_escaped(line) for line in (*described, f"parameters: {schema[:LONGEST_SHOWN]}{more}")]
 
+    def shown_since(self, pin: str) -> list[str]:
+        """What the model was told and is no more, after a minus, and what it would be told now, after a plus.
+
+        All that it would be told now, if the pin does not say what it was.
+        """
+        before = Listed.pinned(self.name, pin)
+        if before is None:
+            return self.shown()
+        changes = list(difflib.unified_diff(_lines(before), _lines(self), lineterm="", n=0))[2:]
+        lines = [_escaped(line) for line in changes if not line.startswith("@@")]
+        more = [f"… and {len(lines) - MOST_LINES:,} lines more"] if len(lines) > MOST_LINES else []
+        return [*lines[:MOST_LINES], *more] or ["(nothing that a model would be told)"]
+
+
+def _lines(tool: Listed) -> list[str]:
+    schema = json.dumps(tool.schema, indent=1, sort_keys=True, ensure_ascii=False)
+    return [*tool.spec("").description.splitlines(), *schema.splitlines()]
+
 
 def _sha256(*values: Any) -> str:
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
@@ -116,8 +152,11 @@ def _sha256(*values: Any) -> str:
 
 
 def what_changed(pinned: str, digest: str) -> str:
-    """Which parts differ between two digests."""
-    old, new = pinned.rpartition(".")[2], digest.rpartition(".")[2]
+    """Which parts of a tool differ from those of its pin; empty if none does."""
+    known = pinned.partition(" ")[0]
+    if known == digest:
+        return ""
+    old, new = known.rpartition(".")[2], digest.rpartition(".")[2]
     parts = ["its description"] * (old[:8] != new[:8]) + ["its parameters"] * (old[8:] != new[8:])
     return " and ".join(parts) or "its name"
 
@@ -177,7 +216,7 @@ class Review:
 
 
 def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinned: Mapping[str, str]) -> Review:
-    """Decide about each tool of a listing; ``pinned`` are the digests by name.
+    """Decide about each tool of a listing; ``pinned`` are the pins by name.
 
     Two tools whose names come out the same are never both offered: the first one is.
     """
@@ -191,8 +230,7 @@ def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinne
         known = tool.name in pinned
         if problem := tool.flaw or _crowded(public, offered, known=known, pins=len(pinned) + len(fresh)):
             refused[_printable(tool.name)] = problem
-        elif known and pinned[tool.name] != tool.digest:
-            change = what_changed(pinned[tool.name], tool.digest)
+        elif known and (change := what_changed(pinned[tool.name], tool.digest)):
             advice = f"`triolet tools` shows it, `triolet tools --approve {server}` takes it"
             refused[_printable(tool.name)] = f"{change} changed; {advice}"
             changed[_printable(tool.name)] = tool
