@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that ``--help`` and mistakes a
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -121,7 +122,7 @@ def tools(
     *,
     approve: Annotated[str | None, Parameter(help="Take this MCP server's tools as they are now.")] = None,
 ) -> None:
-    """List what the model may call."""
+    """List what the model may call; servers of tools are asked, and what is new or has changed is shown."""
     from triolet.app import toolshed  # noqa: PLC0415  # see above
     from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
 
@@ -131,7 +132,7 @@ def tools(
     async def tell() -> None:
         executor = ThreadExecutor()
         lines = toolshed.approve(settings, approve, executor) if approve else toolshed.list_tools(settings, executor)
-        print("\n".join(await lines))
+        _tell(*await lines)
 
     _run_trio(tell)
 
@@ -173,12 +174,14 @@ def emulator(
 def doctor(
     config: Config = None,
     *,
-    offline: Annotated[bool, Parameter(negative="", help="Without a call to Telegram.")] = False,
+    offline: Annotated[bool, Parameter(negative="", help="Without a call to anybody.")] = False,
 ) -> ExitCode:
-    """Tell how configuration, database, model and Telegram are, a line each; !! marks what is wrong."""
+    """Tell how configuration, database, models, tools and Telegram are, a line each; !! marks what is wrong."""
     from triolet.app.doctor import Finding, examine  # noqa: PLC0415  # see above
     from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
 
+    with contextlib.suppress(ConfigError):  # which the findings will tell
+        _configure_logging(_load(config, {}), quiet=True)
     findings: list[Finding] = []
 
     async def look() -> None:

@@ -6,17 +6,24 @@ import json
 import math
 import os
 import re
+import shutil
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trio
+from mcp_servers import open_watch
+from model_lists import open_list_server
 from rows import insert
 
 from triolet.app.doctor import Finding, examine, look_at_space
 from triolet.emulator import EmulatedTelegram, Fault, Refuse, Reset, ServerError, open_telegram_server
-from triolet.store import run_inline
+from triolet.store import open_store, run_inline
 from triolet.store.database import open_database
 from triolet.store.lock import hold_lock, restore_marker
+from triolet.tools.mcp import approve_server
 
 TOKEN = "42:emulatorCANARY"
 KEY = "sk-CANARY"
@@ -30,12 +37,19 @@ allow = [1001, 1002]
 [model]
 provider = "openai-chat"
 name = "test"
+base_url = "http://model/v1"
 api_key = "${OPENAI_API_KEY}"
 """
 
 
 async def asked(
-    folder: Path, text: str = CONFIG, *, fault: Fault | None = None, token: str = TOKEN, offline: bool = False
+    folder: Path,
+    text: str = CONFIG,
+    *,
+    fault: Fault | None = None,
+    token: str = TOKEN,
+    offline: bool = False,
+    model: int = 200,
 ) -> list[str]:
     """The findings about a bot with that configuration; no secret is ever in them."""
     config = folder / "triolet.toml"
@@ -43,8 +57,12 @@ async def asked(
     telegram = EmulatedTelegram(token=token)
     if fault:
         telegram.add_fault(fault)
-    async with open_telegram_server(telegram) as server:
-        findings = await examine(config, ENVIRON, executor=run_inline, connect=server.connect, offline=offline)
+    async with open_telegram_server(telegram) as server, open_list_server(model) as lists:
+
+        async def connect(host: str, port: int) -> trio.abc.Stream:
+            return await (lists if host == "model" else server).connect(host, port)
+
+        findings = await examine(config, ENVIRON, executor=run_inline, connect=connect, offline=offline)
     lines = [str(finding) for finding in findings]
     assert "CANARY" not in "".join(lines)
     assert all(line.isprintable() for line in lines)
@@ -68,10 +86,10 @@ async def test_all_is_well(tmp_path: Path) -> None:
         f"ok database: {path}, {size}, schema 3, sound",
         "-- waiting: 0 messages",
         "-- being written: 0 answers",
-        "-- on their way: 0 letters",
-        "-- undelivered: 0 letters",
+        "-- on their way: 0 messages",
+        "-- undelivered: 0 messages",
         f"ok bot: one runs, pid {os.getpid()}",
-        "ok model: openai-chat test, with a key",
+        "ok model: openai-chat test, with a key; its server is there, and lists its models",
         "ok Telegram: the token is that of @triolet_bot",
         "ok updates: 0 wait at Telegram",
     ]
@@ -98,8 +116,8 @@ async def test_what_is_left_to_do_is_counted_and_the_newest_letters_are_told(tmp
         lines = await asked(tmp_path)
     assert about(lines, "waiting") == "-- 2 messages, and 1 if somebody wants it"
     assert about(lines, "being written") == "-- 1 answer"
-    assert about(lines, "on their way") == "-- 1 letter"
-    assert about(lines, "undelivered") == "-- 13 letters"
+    assert about(lines, "on their way") == "-- 1 message"
+    assert about(lines, "undelivered") == "-- 13 messages"
     letters = [line for line in lines if line.startswith("--   ")]
     assert len(letters) == 10
     assert letters[:3] == [
@@ -156,6 +174,39 @@ async def test_database_is_a_line_whatever_it_is(tmp_path: Path, store: str, fin
     restore_marker(tmp_path / "half").touch()
     lines = await asked(tmp_path, f'{CONFIG}[store]\npath = "{store}"\n')
     assert about(lines, "database") == finding.format(tmp_path)
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A folder of a user whom permissions bind: root is not."""
+    folder, root = Path(tempfile.mkdtemp()), os.geteuid() == 0
+    if root:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+async def test_folder_where_no_database_can_be_made_is_told(unprivileged: Path) -> None:
+    (unprivileged / "closed").mkdir(0o500)
+    lines = await asked(unprivileged, f'{CONFIG}[store]\npath = "closed/triolet.db"\n')
+    told = f"{unprivileged}/closed/triolet.db is not there yet, and this user may not write its folder"
+    assert about(lines, "database") == f"!! {told}, {unprivileged}/closed"
+
+
+async def test_sound_database_that_cannot_be_written_is_told(unprivileged: Path) -> None:
+    path = unprivileged / "triolet.db"
+    open_database(str(path)).close()
+    path.chmod(0o444)
+    lines = await asked(unprivileged)
+    assert about(lines, "database").startswith(f"!! {path}, ")
+    assert about(lines, "database").endswith(", sound, but this user may not write it")
+    assert about(lines, "waiting") == "-- 0 messages"
 
 
 async def test_lock_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
@@ -218,9 +269,81 @@ async def test_updates_that_wait_are_counted(tmp_path: Path, count: object, told
 
 async def test_offline_asks_nobody(tmp_path: Path) -> None:
     fault = Fault(action=Refuse(500, "asked"), times=None)
-    assert about(await asked(tmp_path, fault=fault, offline=True), "Telegram") == "-- not asked, --offline"
+    lines = await asked(tmp_path, fault=fault, offline=True, model=500)
+    assert about(lines, "Telegram") == "-- not asked, --offline"
+    assert about(lines, "model") == "-- openai-chat test, with a key; not asked, --offline"
+
+
+# Models
+
+
+@pytest.mark.parametrize(
+    ("status", "finding"),
+    [
+        (401, "!! openai-chat test: the provider refuses the API key (401): check model.api_key"),
+        (503, "!! openai-chat test: the provider cannot answer now (503)"),
+        (404, "ok openai-chat test, with a key; its server is there, and has no list of models (404)"),
+    ],
+)
+async def test_model_s_server_is_asked(tmp_path: Path, status: int, finding: str) -> None:
+    assert about(await asked(tmp_path, model=status), "model") == finding
 
 
 async def test_model_without_a_key_is_told(tmp_path: Path) -> None:
-    text = CONFIG.replace('api_key = "${OPENAI_API_KEY}"', 'base_url = "http://127.0.0.1:9"')
-    assert about(await asked(tmp_path, text), "model") == "ok openai-chat test, without a key"
+    text = CONFIG.replace('api_key = "${OPENAI_API_KEY}"', "")
+    assert about(await asked(tmp_path, text), "model").startswith("ok openai-chat test, without a key; ")
+
+
+async def test_scripted_model_is_called_what_it_is(tmp_path: Path) -> None:
+    text = CONFIG.partition("[model]")[0] + '[model]\nprovider = "scripted"\n'
+    assert about(await asked(tmp_path, text), "model") == "ok scripted"
+
+
+async def test_every_model_is_asked(tmp_path: Path) -> None:
+    text = f'{CONFIG}[[model.fallback]]\nname = "two"\n[[model.fallback]]\nname = "three"\nprovider = "scripted"\n'
+    models = [line for line in await asked(tmp_path, text, model=403) if " model: " in line]
+    assert [line.partition(": ")[2].partition(":")[0] for line in models] == [
+        "openai-chat test",
+        "openai-chat two",
+        "scripted three",
+    ]
+    assert [line[:2] for line in models] == ["!!", "!!", "ok"]
+
+
+# Tools
+
+
+async def test_tools_that_are_off_are_told(tmp_path: Path) -> None:
+    async with open_watch() as watch, open_store(tmp_path / "triolet.db", executor=run_inline) as store:
+        allow = ("echo", "hang", "gone")
+        await approve_server(watch.stdio("one", allow=allow), store)
+        command = json.dumps(watch.stdio("one", "odd", "swindler").command)
+        text = f"{CONFIG}[mcp.one]\ncommand = {command}\nallow = {json.dumps(allow)}\n"
+        off = "off: one__echo has changed, one__gone is not there; `triolet tools` tells more"
+        assert about(await asked(tmp_path, text), "tools") == f"-- one: 1 in use; {off}"
+        assert about(await asked(tmp_path, text, offline=True), "tools") == "-- one: not asked, --offline"
+        assert dict(await store.pinned("one")).keys() == {"echo", "hang"}, "it only looks"
+
+
+async def test_tools_are_well_without_a_database(tmp_path: Path) -> None:
+    async with open_watch() as watch:
+        command = json.dumps(watch.stdio("one").command)
+        text = f'{CONFIG}[mcp.one]\ncommand = {command}\nallow = ["echo"]\n'
+        assert about(await asked(tmp_path, text), "tools") == "ok one: 1 in use"
+    assert [file.name for file in tmp_path.iterdir()] == ["triolet.toml"]
+
+
+async def test_many_tools_that_are_off_are_counted(tmp_path: Path) -> None:
+    async with open_watch() as watch:
+        command = json.dumps(watch.stdio("one").command)
+        allow = json.dumps([f"gone{number}" for number in range(10)])
+        lines = await asked(tmp_path, f"{CONFIG}[mcp.one]\ncommand = {command}\nallow = {allow}\n")
+    assert about(lines, "tools").endswith(", one__gone7 is not there and 2 more; `triolet tools` tells more")
+
+
+async def test_server_of_tools_that_is_not_there_is_wrong(tmp_path: Path) -> None:
+    text = f'{CONFIG}[mcp.a]\ncommand = ["/nowhere/at/all"]\n[mcp.a__b]\ncommand = ["x"]\n'
+    one, two = [line for line in await asked(tmp_path, text) if " tools: " in line]
+    assert one.startswith("!! tools: a: ")
+    assert "No such file" in one
+    assert two == "!! tools: a__b: off, since its tools could be taken for a's; rename one"

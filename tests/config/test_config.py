@@ -277,6 +277,18 @@ def test_a_local_model_needs_no_key(file: Path) -> None:
     assert (settings.model.provider, settings.model.api_key) == ("local", Secret(""))
 
 
+@pytest.mark.parametrize("route", SCRIPTED)
+def test_a_model_that_is_the_only_one_of_its_provider_needs_no_name(file: Path, route: str) -> None:
+    line, environ, overrides = SCRIPTED[route]
+    environ = {"TELEGRAM_BOT_TOKEN": "1:TEST", **environ}
+    file.write_text(f"[model]\n{line}\n")
+    assert load(file, environ=environ, overrides=overrides).model.name == "scripted"
+    file.write_text(f"[model]\nname = 'actor'\n{line}\n")
+    assert load(file, environ=environ, overrides=overrides).model.name == "actor"
+    file.write_text("[model]\nprovider = 'local'\n")
+    assert load(file, environ=environ, overrides={"model.provider": "local"}).model.name == "local"
+
+
 @pytest.mark.parametrize("provider", ["openai-chat", "openai-responses"])
 def test_a_key_that_nobody_wrote_is_the_companys(file: Path, provider: str) -> None:
     file.touch()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triolet.core.events import Finished, RoundStarted, TextDelta, TurnBatch, UsageReported
-from triolet.core.usage import MOST_TOKENS, Spent, Tally, Totals, render_footer, render_usage
+from triolet.core.usage import LEFT_OUT, MOST_TOKENS, Spent, Tally, Totals, render_footer, render_usage
 
 
 def dear(model: str, usage: UsageReported) -> float | None:
@@ -120,6 +120,7 @@ def test_usage() -> None:
         "Last answer: gpt-5 · 1,234 in (1,000 cached) · 56 out · $0.0123",
         "Today: 1,234 in (1,000 cached) · 56 out · $0.0123",
         "In all: 30,005 in (2,000 cached) · 4,005 out · $2.00",
+        LEFT_OUT,
     ]
 
 
@@ -129,12 +130,13 @@ def test_usage_says_what_has_no_price() -> None:
         "Last answer: llama · 7 in · 8 out · price unknown",
         "Today: 7 in · 8 out · price unknown",
         "In all: 16 in · 18 out · $0.5000 and what llama, qwen cost, whose price is unknown",
+        LEFT_OUT,
     ]
 
 
 def test_usage_of_another_day() -> None:
     lines = render_usage(last=(), today=(), ever=[Spent("a", 1, 1, cost=0.5)]).splitlines()
-    assert lines == ["Last answer: nothing reported", "Today: nothing", "In all: 1 in · 1 out · $0.5000"]
+    assert lines == ["Last answer: nothing reported", "Today: nothing", "In all: 1 in · 1 out · $0.5000", LEFT_OUT]
 
 
 spends = st.builds(

@@ -153,6 +153,15 @@ async def test_doctor_finds_what_is_wrong(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["triolet.toml"], "it only looks"
 
 
+async def test_doctor_tells_its_findings_and_not_what_a_program_says_meanwhile(tmp_path: Path) -> None:
+    server = '\n[mcp.one]\ncommand = ["sh", "-c", "echo moan >&2; exit 3"]\nallow = ["x"]\n'
+    configure(tmp_path, CONFIG.format(NOWHERE) + server)
+    status, output, errors = await run_to_end("doctor", cwd=tmp_path)
+    assert (status, errors) == (1, "")
+    assert "!! tools: one: it ended with exit code 3\n" in output
+    assert {line[:3] for line in output.splitlines()} == {"ok ", "-- ", "!! "}
+
+
 async def test_full_disk_is_one_line(tmp_path: Path) -> None:
     """A limit on the size of files is as good as a full disk."""
     make_database(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from triolet.tools.mcp_catalog import (
     LONGEST_DESCRIPTION,
     LONGEST_SCHEMA,
+    LONGEST_SHOWN,
+    MOST_LINES,
     MOST_PINS,
     MOST_TOOLS,
     Listed,
@@ -109,7 +112,8 @@ def test_a_tool_is_pinned_once() -> None:
 def test_a_tool_that_is_not_what_was_approved_is_refused(now: Listed, changed: str) -> None:
     found = review("s", [now], allow=["*"], pinned={"look": listed().digest})
     assert (found.offered, found.fresh) == ((), ())
-    assert found.refused == {"look": f"{changed} changed; look at it, then: triolet tools --approve s"}
+    advice = "`triolet tools` shows it, `triolet tools --approve s` takes it"
+    assert (found.refused, found.changed) == ({"look": f"{changed} changed; {advice}"}, {"look": now})
 
 
 def test_a_pin_is_of_a_name() -> None:
@@ -131,6 +135,54 @@ def test_what_comes_out_as_the_same_name_is_offered_once() -> None:
 def test_a_refusal_can_be_shown_on_a_terminal() -> None:
     found = review("s", [listed("\x1b[2J\n", type="array")], allow=["*"], pinned={})
     assert list(found.refused) == ["?[2J?"]
+
+
+# What a person is shown
+
+
+def test_what_a_server_says_does_nothing_to_a_terminal() -> None:
+    tool = listed(description="Look.\r\nAnd\x1b[2J \u202egnihton\U000e0041\x7f\ud800", title="\x9b")
+    *described, schema = tool.shown()
+    assert described == ["Look.", r"And\x1b[2J \u202egnihton\U000e0041\x7f\ud800"]
+    assert schema.startswith('parameters: {"type": "object", ')
+    assert schema.endswith(r'"title": "\x9b"}')
+    assert listed(description="").shown()[0] == "(no description)"
+
+
+def test_as_much_is_shown_as_the_model_gets_and_how_much_more_there_is() -> None:
+    shown = listed(description="x" * 5000, title="y" * 5000).shown()
+    assert shown[0] == "x" * (LONGEST_DESCRIPTION - 1) + "…"
+    left = len(json.dumps(SCHEMA | {"title": "y" * 5000})) - LONGEST_SHOWN
+    assert shown[1].endswith(f"yy… and {left:,} characters more")
+
+
+def test_what_has_changed_is_shown_line_by_line() -> None:
+    before = listed(description="Look.\nSay it.", required=["a"])
+    now = listed(description="Look.\nSay\x1b it.", title="@@ +++", required=["a"])
+    assert now.shown_since(before.pin) == ["-Say it.", r"+Say\x1b it.", '+ "title": "@@ +++",']
+    assert now.shown_since(before.digest) == now.shown(), "a pin of before words were kept"
+
+
+def test_what_the_model_is_not_told_is_no_change_to_show() -> None:
+    before, now = listed(description="x" * 5000), listed(description="x" * 5001)
+    assert now.shown_since(before.pin) == ["(nothing that a model would be told)"]
+
+
+def test_a_long_change_is_cut_and_says_so() -> None:
+    now = listed(properties={f"p{number}": {} for number in range(300)})
+    *lines, last = now.shown_since(listed().pin)
+    assert len(lines) == MOST_LINES
+    assert re.fullmatch(r"… and \d+ lines more", last)
+
+
+@given(st.text(), st.text(), st.dictionaries(st.text(), st.text()))
+def test_a_pin_keeps_what_the_model_is_told(name: str, description: str, schema: dict[str, str]) -> None:
+    tool = Listed(name, description, schema)
+    assert tool.pin.isascii()
+    assert what_changed(tool.pin, tool.digest) == ""
+    assert Listed.pinned(name, tool.pin) == attrs.evolve(tool, description=tool.spec("").description)
+    found = review("s", [listed()], allow=["*"], pinned={"look": listed().pin})
+    assert (len(found.offered), found.refused) == (1, {})
 
 
 # Bounds

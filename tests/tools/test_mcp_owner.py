@@ -179,7 +179,7 @@ async def test_a_tool_that_becomes_another_is_disabled_until_it_is_approved(capt
         async with open_mcp_servers([changed], pins) as toolbox:
             assert "s__echo" not in await wait_tools(toolbox, "s__hang")
         reasons = told(captured_log, "mcp.tool_disabled", server="s", tool="echo")
-        problem = "its description changed; look at it, then: triolet tools --approve s"
+        problem = "its description changed; `triolet tools` shows it, `triolet tools --approve s` takes it"
         assert [entry["problem"] for entry in reasons] == [problem] * 2, "once by each of the two runs"
 
         approved = await approve_server(changed, pins)
@@ -194,8 +194,8 @@ async def test_approving_pins_what_is_allowed() -> None:
         approved = await approve_server(watch.stdio("s", allow=("echo",)), pins)
         await watch.wait_gone(1)
     echo = Listed("echo", "Odd.", {"type": "object", "properties": {}})
-    assert approved == [Approval(echo, "new")]
-    assert pins.kept == {"s": {"echo": echo.digest}}
+    assert approved == [Approval(echo, None)]
+    assert pins.kept == {"s": {"echo": echo.pin}}
 
 
 async def test_a_server_that_is_not_there_cannot_be_approved() -> None:

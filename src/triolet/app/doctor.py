@@ -1,5 +1,7 @@
 """`triolet doctor`: what an operator asks first when something is wrong. It looks, beside a running bot too, and reads.
 
+Whoever the bot depends on is asked as well: the models' servers, those of tools, whose programs it starts for that, and
+Telegram.
 Each finding is a line with a mark: ``ok``; ``!!``, something is wrong; ``--``, good to know, or not looked at.
 """
 
@@ -8,23 +10,38 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from triolet.config import DEFAULT_FILE, ModelSettings, Settings, TelegramSettings, load
+from triolet.config import DEFAULT_FILE, McpSettings, ModelSettings, Settings, TelegramSettings, load
 from triolet.core.letters import Undelivered
 from triolet.core.ports import Executor
-from triolet.errors import ConfigError, StartError, TelegramError, TelegramOutcomeUnknown, TelegramUnreachable
+from triolet.errors import (
+    ConfigError,
+    ProviderError,
+    StartError,
+    TelegramError,
+    TelegramOutcomeUnknown,
+    TelegramUnreachable,
+)
 from triolet.net.network import Connect, connect_tcp
+from triolet.providers.local import find_weights
+from triolet.providers.presence import ask_presence
 from triolet.store.database import MEMORY
-from triolet.store.inspection import Contents, check, inspect, printable
+from triolet.store.inspection import Contents, bars_writing, check, inspect, printable, read_pins
 from triolet.store.lock import lock_holder, real_path
 from triolet.telegram.client import BotApi, open_bot_api
 from triolet.telegram.poller import fetch_identity
+from triolet.tools.mcp import look_at_server
+from triolet.tools.mcp_catalog import Review, overshadowed, public_name
 
 Mark: TypeAlias = Literal["ok", "!!", "--"]
+
+MOST_OFF: Final = 8
+"""Tools of a server that are named if they are off."""
 
 SCARCE: Final = 100_000_000
 """Bytes that should be free beside the database."""
@@ -50,7 +67,7 @@ async def examine(
     offline: bool = False,
     connect: Connect = connect_tcp,
 ) -> list[Finding]:
-    """Everything that can be found out; ``offline``: without a call to Telegram. No secret is in it."""
+    """Everything that can be found out; ``offline``: nobody is called. No secret is in it."""
     settings, findings = _read_configuration(config, environ)
     path = _database_path(settings, config, environ)
     if path is None:
@@ -58,7 +75,8 @@ async def examine(
     else:
         findings += await executor(lambda: _look_at_database(path))
     if settings is not None:
-        findings += [_look_at_key(model) for model in settings.model.models()]
+        findings += [await _look_at_model(model, None if offline else connect) for model in settings.model.models()]
+        findings += await _look_at_servers(settings, executor, None if offline else connect)
     if settings is None or offline:
         findings.append(Finding("--", f"Telegram: not asked, {'--offline' if offline else 'for want of a token'}"))
     else:
@@ -90,10 +108,6 @@ def _database_path(settings: Settings | None, config: Path | None, environ: Mapp
         return None
 
 
-def _look_at_key(model: ModelSettings) -> Finding:
-    return Finding("ok", f"model: {model.provider} {model.name}, {'with a key' if model.api_key else 'without a key'}")
-
-
 # Database
 
 
@@ -109,12 +123,15 @@ def _look_at_database(path: Path) -> list[Finding]:
 
 def _look_into(path: Path) -> list[Finding]:
     if _is_to_come(path):
+        if barred := bars_writing(path):
+            return [Finding("!!", f"database: {path} is not there yet, and {barred}")]
         return [Finding("--", f"database: {path} is not there yet; the first start makes it")]
     if problems := check(path):
         return [Finding("!!", f"database: {path}: {problem}") for problem in problems]
     found = inspect(path)
-    size = f"{found.size / 1e6:.1f} MB"
-    return [Finding("ok", f"database: {path}, {size}, schema {found.schema}, sound"), *_tell(found)]
+    sound = f"database: {path}, {found.size / 1e6:.1f} MB, schema {found.schema}, sound"
+    barred = bars_writing(path)
+    return [Finding("!!", f"{sound}, but {barred}") if barred else Finding("ok", sound), *_tell(found)]
 
 
 def _is_to_come(path: Path) -> bool:
@@ -132,8 +149,8 @@ def _tell(found: Contents) -> list[Finding]:
     return [
         Finding("--", f"waiting: {_count(found.waiting, 'message')}{offered}"),
         Finding("--", f"being written: {_count(found.turns, 'answer')}"),
-        Finding("--", f"on their way: {_count(found.on_their_way, 'letter')}"),
-        Finding("--", f"undelivered: {_count(found.undelivered, 'letter')}"),
+        Finding("--", f"on their way: {_count(found.on_their_way, 'message')}"),
+        Finding("--", f"undelivered: {_count(found.undelivered, 'message')}"),
         *(Finding("--", f"  {_describe(letter)}") for letter in found.newest),
     ]
 
@@ -164,6 +181,64 @@ def _look_at_lock(path: Path) -> Finding:
     if holder is None:
         return Finding("--", "bot: none runs with this database")
     return Finding("ok", f"bot: one runs, pid {holder or 'unknown'}")
+
+
+# Models
+
+
+async def _look_at_model(model: ModelSettings, connect: Connect | None) -> Finding:
+    """Its server is asked for the list of its models, unless there is no way to it."""
+    name = " ".join(dict.fromkeys((model.provider, model.name)))
+    try:
+        if model.provider == "local":
+            return Finding("ok", f"model: {name}, {find_weights()}")
+        if model.provider == "scripted":
+            return Finding("ok", f"model: {name}")
+        told = f"{name}, {'with a key' if model.api_key else 'without a key'}"
+        if connect is None:
+            return Finding("--", f"model: {told}; not asked, --offline")
+        status = await ask_presence(model, connect=connect)
+    except (ConfigError, ProviderError) as error:
+        return Finding("!!", f"model: {name}: {printable(str(error))}")
+    has_list = "lists its models" if status < 300 else f"has no list of models ({status})"
+    return Finding("ok", f"model: {told}; its server is there, and {has_list}")
+
+
+# Tools
+
+
+async def _look_at_servers(settings: Settings, executor: Executor, connect: Connect | None) -> list[Finding]:
+    shadows = overshadowed(server.name for server in settings.mcp)
+    findings: list[Finding] = []
+    for server in settings.mcp:
+        if rival := shadows.get(server.name):
+            problem = f"off, since its tools could be taken for {rival}'s; rename one"
+            findings.append(Finding("!!", f"tools: {server.name}: {problem}"))
+        elif connect is None:
+            findings.append(Finding("--", f"tools: {server.name}: not asked, --offline"))
+        else:
+            pinned = await executor(partial(read_pins, settings.store.path, server.name))
+            findings.append(await _look_at_server(server, pinned, connect))
+    return findings
+
+
+async def _look_at_server(server: McpSettings, pinned: Mapping[str, str], connect: Connect) -> Finding:
+    try:
+        found = await look_at_server(server, pinned, connect=connect)
+    except StartError as error:
+        return Finding("!!", f"tools: {printable(str(error).removeprefix('the MCP server '))}")
+    on = f"tools: {server.name}: {len(found.offered)} in use"
+    off = [f"{public_name(server.name, name)} {_reason(found, name)}" for name in (*found.refused, *found.missing)]
+    if not off:
+        return Finding("ok", on)
+    more = f" and {len(off) - MOST_OFF} more" if len(off) > MOST_OFF else ""
+    return Finding("--", f"{on}; off: {', '.join(off[:MOST_OFF])}{more}; `triolet tools` tells more")
+
+
+def _reason(found: Review, name: str) -> str:
+    if name in found.changed:
+        return "has changed"
+    return "cannot be used" if name in found.refused else "is not there"
 
 
 # Telegram

@@ -116,7 +116,7 @@ class _Draft:
                 self.unknown.append(_Mistake(dotted, f"no setting has this name{nearest(dotted, KEYS, 0.8)}"))
 
     def finish(self, environ: Mapping[str, str]) -> Settings:
-        self._settle_key(environ)
+        self._settle_model(environ)
         try:
             settings = open_converter(environ).structure(self.tree, Settings)
         except ClassValidationError as error:
@@ -141,8 +141,8 @@ class _Draft:
         self._put(dotted, typed(value, KEYS[dotted].type))
         self.setters[dotted] = setter
 
-    def _settle_key(self, environ: Mapping[str, str]) -> None:
-        """Whose key it is depends on who is asked, wherever that was set."""
+    def _settle_model(self, environ: Mapping[str, str]) -> None:
+        """Whose key it is, and what a model is called that nobody named, depends on who is asked, wherever set."""
         model = self.tree.setdefault("model", {})
         if not isinstance(model, dict):
             return
@@ -153,6 +153,7 @@ class _Draft:
             return
         if provider in KEYLESS:
             model.pop("api_key", None)  # nobody needs it, so its variable need not be set
+            model.setdefault("name", provider)  # there is one model, and it is not the one of the defaults
         elif provider in OFFICIAL_KEYS and not elsewhere:
             model.setdefault("api_key", OFFICIAL_KEYS[provider])
 

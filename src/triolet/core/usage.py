@@ -16,6 +16,10 @@ MOST_TOKENS: Final = 10**9
 """No round holds more. A server may say what it likes; years of such rounds fit into a database's integer."""
 
 
+LEFT_OUT: Final = "Left out: answers that were stopped or broke off before their model said what they took."
+"""Nobody counts them: what is not reported is not kept."""
+
+
 @attrs.frozen
 class Spent:
     """What one model used; ``cached_tokens`` and ``cache_write_tokens`` are parts of ``input_tokens``.
@@ -105,11 +109,11 @@ def render_footer(spent: Sequence[Spent]) -> str:
 
 
 def render_usage(*, last: Sequence[Spent], today: Sequence[Spent], ever: Sequence[Spent]) -> str:
-    """What ``/usage`` tells: the last answer, today and in all, a line each."""
+    """What ``/usage`` tells: the last answer that reported any, today, in all, and what is in none, a line each."""
     if not ever:
         return "No answer here has reported any usage yet."
     answer = f"Last answer: {_models(last)} · {_told(last)}" if last else "Last answer: nothing reported"
-    return "\n".join([answer, f"Today: {_told(today)}", f"In all: {_told(ever)}"])
+    return "\n".join([answer, f"Today: {_told(today)}", f"In all: {_told(ever)}", LEFT_OUT])
 
 
 def _told(spent: Sequence[Spent]) -> str:

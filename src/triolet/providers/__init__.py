@@ -9,6 +9,7 @@ and passes the same tests::
     sdk  openai_sdk  refusals  prefill               what they share
     opening                                          SDKs are imported when they are needed: they take seconds
     prices                                           what an answer costs
+    presence                                         whether a server is there, asked without an SDK
 """
 
 from __future__ import annotations

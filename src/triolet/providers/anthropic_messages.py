@@ -13,9 +13,7 @@ from triolet.core.dialects.anthropic_messages import AnthropicDecoder, decode_an
 from triolet.core.ports import ModelRequest
 from triolet.net.network import Connect, connect_tcp
 from triolet.providers.prefill import takes_prefill
-from triolet.providers.sdk import Asked, Dialect, SDKProvider, open_http, time_limits
-
-ANTHROPIC = "https://api.anthropic.com"
+from triolet.providers.sdk import ANTHROPIC, Asked, Dialect, SDKProvider, open_http, time_limits
 
 
 class AnthropicProvider(SDKProvider):

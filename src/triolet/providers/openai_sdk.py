@@ -11,9 +11,7 @@ from openai._base_client import get_platform
 
 from triolet.config import ModelSettings
 from triolet.net.network import Connect
-from triolet.providers.sdk import open_http, time_limits
-
-OPENAI = "https://api.openai.com/v1"
+from triolet.providers.sdk import OPENAI, open_http, time_limits
 
 
 def is_openai(settings: ModelSettings) -> bool:

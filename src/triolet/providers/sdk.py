@@ -39,6 +39,9 @@ from triolet.net.redact import Redactor
 from triolet.net.transport import BODY, ResponseBody, open_transport
 from triolet.providers.refusals import Refusal, is_too_long, no_stream
 
+ANTHROPIC = "https://api.anthropic.com"
+OPENAI = "https://api.openai.com/v1"
+
 DRAIN_SECONDS = 0.1
 """How long a server may take to end the body after its last event; a connection read to its end can be used again."""
 

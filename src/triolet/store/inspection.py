@@ -7,6 +7,7 @@ anybody's and in any state: what is wrong with it is told in lines, and only a s
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
 from collections import Counter
@@ -21,6 +22,7 @@ from triolet.core.letters import Undelivered
 from triolet.errors import StoreError
 from triolet.store.database import BUSY_TIMEOUT, SMALLEST_PAGE
 from triolet.store.lock import real_path, restore_marker
+from triolet.store.pins import load_pinned
 from triolet.store.schema import APPLICATION_ID, MIGRATIONS
 
 MOST_PROBLEMS: Final = 20
@@ -85,6 +87,15 @@ def inspect(path: Path | str) -> Contents:
             raise StoreError(f"{path}: {described(error)}") from error
 
 
+def read_pins(path: Path | str, server: str) -> dict[str, str]:
+    """As `core.ports.Pins.pinned`; nothing, where there is no database that can be read."""
+    try:
+        with closing(open_to_read(path)) as connection:
+            return load_pinned(connection, server) if "pin" in tables(connection) else {}
+    except (StoreError, sqlite3.DatabaseError):
+        return {}
+
+
 def open_to_read(path: Path | str) -> sqlite3.Connection:
     """A read-only connection in autocommit mode; raises StoreError where there is nothing to read."""
     if obstacle := _obstacle(path):
@@ -101,6 +112,18 @@ def open_to_read(path: Path | str) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: {described(error)}") from error
     return connection
+
+
+def bars_writing(path: Path | str) -> str:
+    """What keeps this user from writing a sound database, or one to come; empty if nothing does."""
+    file = real_path(path)
+    if not _may(file.parent, os.W_OK | os.X_OK):
+        return f"this user may not write its folder, {file.parent}"
+    return "this user may not write it" if file.exists() and not _may(file, os.W_OK) else ""
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)  # on Windows they are not
 
 
 def described(error: sqlite3.DatabaseError | OSError) -> str:

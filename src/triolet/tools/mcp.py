@@ -26,7 +26,7 @@ import trio
 from triolet.core.ports import Tool, ToolSpec
 from triolet.errors import ExitCode, RemoteProtocolError, StartError, ToolError
 from triolet.net.network import Connect, connect_tcp
-from triolet.tools.mcp_catalog import MOST_PINS, Listed, ServerSettings, overshadowed, review, what_changed
+from triolet.tools.mcp_catalog import MOST_PINS, Listed, Review, ServerSettings, overshadowed, review, what_changed
 
 if TYPE_CHECKING:
     from triolet.tools.mcp_session import Session
@@ -47,10 +47,10 @@ class Pins(Protocol):
     """What the tools were when they were approved."""
 
     async def pinned(self, server: str) -> Mapping[str, str]:
-        """The digests of the server's tools, by the names that it gives them."""
+        """The pins of the server's tools, by the names that it gives them."""
         ...
 
-    async def pin(self, server: str, tool: str, digest: str) -> None:
+    async def pin(self, server: str, tool: str, pin: str, /) -> None:
         """The tool is this from now on."""
         ...
 
@@ -147,7 +147,7 @@ class _Owner:
             listed = await session.list_tools()
         found = review(name, listed, allow=self.settings.allow, pinned=await self.pins.pinned(name))
         for tool in found.fresh:
-            await self.pins.pin(name, tool.name, tool.digest)
+            await self.pins.pin(name, tool.name, tool.pin)
         for tool_name, problem in found.refused.items():
             self._tell_refusal(tool_name, problem)
         for tool_name in found.missing:
@@ -223,16 +223,40 @@ async def open_mcp_servers(
 
 @attrs.frozen
 class Approval:
-    """A tool that is pinned as it is now; ``change`` tells what was other before: nothing, if it is empty."""
+    """A tool that is pinned as it is now, and the pin that it had before, if it had one."""
 
     listed: Listed
-    change: str
+    before: str | None
+
+    @property
+    def change(self) -> str:
+        """What was other before; empty if nothing was, or nobody knew the tool."""
+        return "" if self.before is None else what_changed(self.before, self.listed.digest)
 
 
 async def approve_server(
     server: ServerSettings, pins: Pins, *, connect: Connect = connect_tcp, patience: float = PATIENCE
 ) -> Sequence[Approval]:
     """List a server's tools anew, and pin all that may be called as they are now.
+
+    Raises:
+        StartError: the server cannot be reached.
+    """
+    found = await look_at_server(server, {}, connect=connect, patience=patience)
+    pinned = await pins.pinned(server.name)
+    for tool in found.fresh:
+        await pins.pin(server.name, tool.name, tool.pin)
+    return [Approval(tool, pinned.get(tool.name)) for tool in found.fresh]
+
+
+async def look_at_server(
+    server: ServerSettings,
+    pinned: Mapping[str, str],
+    *,
+    connect: Connect = connect_tcp,
+    patience: float = PATIENCE,
+) -> Review:
+    """What a bot with these pins would make of the server's tools as they are now; nothing is pinned.
 
     Raises:
         StartError: the server cannot be reached.
@@ -247,17 +271,7 @@ async def approve_server(
         problem = _words(group)
     if problem:
         raise StartError(f"the MCP server {server.name}: {problem}", exit_code=ExitCode.SYSTEM)
-    pinned = await pins.pinned(server.name)
-    found = review(server.name, listed, allow=server.allow, pinned={})
-    for tool in found.fresh:
-        await pins.pin(server.name, tool.name, tool.digest)
-    return [Approval(tool, _change(pinned.get(tool.name), tool.digest)) for tool in found.fresh]
-
-
-def _change(pinned: str | None, digest: str) -> str:
-    if pinned is None:
-        return "new"
-    return "" if pinned == digest else what_changed(pinned, digest)
+    return review(server.name, listed, allow=server.allow, pinned=pinned)
 
 
 @asynccontextmanager

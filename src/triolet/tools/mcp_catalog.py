@@ -7,6 +7,7 @@ more is disabled until a person has looked at it. A server's own hints about wha
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -26,6 +27,12 @@ LONGEST_DESCRIPTION = 1024
 
 LONGEST_SCHEMA = 16_384
 """Characters of JSON. A schema cannot be cut, so a tool with a longer one is refused."""
+
+LONGEST_SHOWN = 4096
+"""Characters of a schema that a person is shown."""
+
+MOST_LINES = 200
+"""Of a change that a person is shown."""
 
 MOST_TOOLS = 128
 """Of one server: what OpenAI takes in one request."""
@@ -74,8 +81,22 @@ class Listed:
 
     @property
     def digest(self) -> str:
-        """What is pinned: SHA-256 of all that the model would see, then of its parts, to tell what has changed."""
+        """SHA-256 of all that the model would see, then of its parts, to tell what has changed."""
         return f"{_sha256(self.name, self.description, self.schema)}.{_sha256(self.description)[:8]}{self._schema[:8]}"
+
+    @property
+    def pin(self) -> str:
+        """What is kept of it: the digest, by which it is known, and what the model is told, to be shown later."""
+        return f"{self.digest} {json.dumps([self.spec('').description, self.schema])}"
+
+    @classmethod
+    def pinned(cls, name: str, pin: str) -> Listed | None:
+        """The tool as it was then, with no more than the model was told of it; older pins do not say that."""
+        try:
+            description, schema = json.loads(pin.partition(" ")[2])
+            return cls(name, description, schema)
+        except ValueError:
+            return None
 
     @property
     def _schema(self) -> str:
@@ -98,6 +119,32 @@ class Listed:
         cut = text if len(text) <= LONGEST_DESCRIPTION else f"{text[: LONGEST_DESCRIPTION - 1]}…"
         return ToolSpec(public_name(server, self.name), cut, self.schema)
 
+    def shown(self) -> list[str]:
+        """What the model would get to know, in lines for any terminal: what hides there is shown as an escape."""
+        schema = json.dumps(self.schema, ensure_ascii=False)
+        left = len(schema) - LONGEST_SHOWN
+        more = f"… and {left:,} characters more" if left > 0 else ""
+        described = self.spec("").description.splitlines() or ["(no description)"]
+        return [_escaped(line) for line in (*described, f"parameters: {schema[:LONGEST_SHOWN]}{more}")]
+
+    def shown_since(self, pin: str) -> list[str]:
+        """What the model was told and is no more, after a minus, and what it would be told now, after a plus.
+
+        All that it would be told now, if the pin does not say what it was.
+        """
+        before = Listed.pinned(self.name, pin)
+        if before is None:
+            return self.shown()
+        changes = list(difflib.unified_diff(_lines(before), _lines(self), lineterm="", n=0))[2:]
+        lines = [_escaped(line) for line in changes if not line.startswith("@@")]
+        more = [f"… and {len(lines) - MOST_LINES:,} lines more"] if len(lines) > MOST_LINES else []
+        return [*lines[:MOST_LINES], *more] or ["(nothing that a model would be told)"]
+
+
+def _lines(tool: Listed) -> list[str]:
+    schema = json.dumps(tool.schema, indent=1, sort_keys=True, ensure_ascii=False)
+    return [*tool.spec("").description.splitlines(), *schema.splitlines()]
+
 
 def _sha256(*values: Any) -> str:
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
@@ -105,8 +152,11 @@ def _sha256(*values: Any) -> str:
 
 
 def what_changed(pinned: str, digest: str) -> str:
-    """Which parts differ between two digests."""
-    old, new = pinned.rpartition(".")[2], digest.rpartition(".")[2]
+    """Which parts of a tool differ from those of its pin; empty if none does."""
+    known = pinned.partition(" ")[0]
+    if known == digest:
+        return ""
+    old, new = known.rpartition(".")[2], digest.rpartition(".")[2]
     parts = ["its description"] * (old[:8] != new[:8]) + ["its parameters"] * (old[8:] != new[8:])
     return " and ".join(parts) or "its name"
 
@@ -122,6 +172,10 @@ def public_name(server: str, tool: str) -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _printable(name: str) -> str:
@@ -155,12 +209,14 @@ class Review:
     """Those of the offered that were never seen, and are to be pinned."""
     refused: Mapping[str, str]
     """Names of allowed tools that are not offered, with the reason."""
+    changed: Mapping[str, Listed]
+    """Those of the refused that are not what was approved."""
     missing: tuple[str, ...]
     """Names that are allowed, and that no tool has."""
 
 
 def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinned: Mapping[str, str]) -> Review:
-    """Decide about each tool of a listing; ``pinned`` are the digests by name.
+    """Decide about each tool of a listing; ``pinned`` are the pins by name.
 
     Two tools whose names come out the same are never both offered: the first one is.
     """
@@ -168,19 +224,21 @@ def review(server: str, listed: Sequence[Listed], *, allow: Sequence[str], pinne
     offered: dict[str, Listed] = {}
     fresh: list[Listed] = []
     refused: dict[str, str] = {}
+    changed: dict[str, Listed] = {}
     for tool in allowed:
         public = public_name(server, tool.name)
         known = tool.name in pinned
         if problem := tool.flaw or _crowded(public, offered, known=known, pins=len(pinned) + len(fresh)):
             refused[_printable(tool.name)] = problem
-        elif known and pinned[tool.name] != tool.digest:
-            change = what_changed(pinned[tool.name], tool.digest)
-            refused[_printable(tool.name)] = f"{change} changed; look at it, then: triolet tools --approve {server}"
+        elif known and (change := what_changed(pinned[tool.name], tool.digest)):
+            advice = f"`triolet tools` shows it, `triolet tools --approve {server}` takes it"
+            refused[_printable(tool.name)] = f"{change} changed; {advice}"
+            changed[_printable(tool.name)] = tool
         else:
             offered[public] = tool
             fresh += [] if known else [tool]
     missing = {*allow} - {"*"} - {tool.name for tool in listed}
-    return Review(tuple(offered.values()), tuple(fresh), refused, tuple(sorted(missing)))
+    return Review(tuple(offered.values()), tuple(fresh), refused, changed, tuple(sorted(missing)))
 
 
 def _crowded(public: str, offered: Mapping[str, Listed], *, known: bool, pins: int) -> str:
