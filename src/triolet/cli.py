@@ -181,7 +181,7 @@ def doctor(
     from triolet.store import ThreadExecutor  # noqa: PLC0415  # see above
 
     with contextlib.suppress(ConfigError):  # which the findings will tell
-        _configure_logging(_load(config, {}), quiet=True)
+        _configure_logging(_load(config, {}), "error")
     findings: list[Finding] = []
 
     async def look() -> None:
