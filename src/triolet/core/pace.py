@@ -26,10 +26,8 @@ MOMENT = 0.04
 LONGEST = 3.0
 """Seconds between two frames of a draft, or of a private chat's edits, however busy the machine is."""
 
-SHARE = 0.1
-"""Of the cadence, that frames are further apart, for each of them that the budget has no room for."""
-
 MOST_SHARE = 0.5
+"""Of the cadence, by which frames are further apart than that, at most, because the budget has no room for them."""
 
 TYPING_INTERVAL = 4.5
 """Seconds between chat actions, which last 5 (Bot API, sendChatAction)."""
@@ -39,12 +37,14 @@ TYPING_INTERVAL = 4.5
 class Spacing:
     """Seconds between two frames, by how many more the budget takes beyond one every ``cadence`` seconds.
 
-    ``steps`` begin with none: the cadence itself, or a little less. ``least`` is the shortest distance.
+    ``steps`` begin with none: the cadence itself, or a little less. ``least`` is the shortest distance; for each frame
+    that the budget has no room for, they are a ``share`` of the cadence further apart.
     """
 
     cadence: float
     steps: tuple[float, ...]
     least: float
+    share: float = 0.0
 
     def at(self, slack: int, stretch: float = 1.0) -> float:
         """Where there is a stretch, what is to spare of the budget is not spent, and the cadence is stretched."""
@@ -52,9 +52,9 @@ class Spacing:
         return seconds if stretch == 1 else max(seconds, min(self.cadence * stretch, LONGEST))
 
     def _step(self, slack: int) -> float:
-        if slack < 0:  # a message that filled up has taken places of frames: better some a bit later than one much
-            return self.cadence * (1 + min(-slack * SHARE, MOST_SHARE))
-        return self.steps[min(slack, len(self.steps) - 1)]
+        if slack < 0 and self.share:  # a message that filled up has taken places of frames: better some later than one
+            return self.cadence * (1 + min(-slack * self.share, MOST_SHARE))
+        return self.steps[max(0, min(slack, len(self.steps) - 1))]
 
 
 def draft_spacing(interval: float) -> Spacing:
@@ -76,7 +76,7 @@ def edit_spacing(interval: float, *, private: bool) -> Spacing:
     """
     if private:
         return Spacing(1.0, (1.0, 0.6, 0.3), least=interval)
-    return Spacing(6.0, (5.5, 3.8, 2.2, 1.8, 1.0), least=interval)
+    return Spacing(6.0, (5.5, 3.8, 2.2, 1.8, 1.0), least=interval, share=0.1)
 
 
 @attrs.frozen
