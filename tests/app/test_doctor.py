@@ -6,8 +6,6 @@ import json
 import math
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +15,7 @@ import trio
 from mcp_servers import open_watch
 from model_lists import open_list_server
 from rows import insert
+from unprivileged import unprivileged_folder
 
 from triolet.app.doctor import Finding, examine, look_at_space
 from triolet.emulator import EmulatedTelegram, Fault, Refuse, Reset, ServerError, open_telegram_server
@@ -179,17 +178,8 @@ async def test_database_is_a_line_whatever_it_is(tmp_path: Path, store: str, fin
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
     """A folder of a user whom permissions bind: root is not."""
-    folder, root = Path(tempfile.mkdtemp()), os.geteuid() == 0
-    if root:
-        os.chown(folder, 65534, 65534)
-        os.seteuid(65534)
-    try:
+    with unprivileged_folder() as folder:
         yield folder
-    finally:
-        if root:
-            os.seteuid(0)
-        folder.chmod(0o700)
-        shutil.rmtree(folder)
 
 
 async def test_folder_where_no_database_can_be_made_is_told(unprivileged: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import trio
-from odd_servers import make_certificates
+from odd_servers import Wrapped, make_certificates
 
 from triolet.net.http1 import Connections, Origin
 from triolet.net.network import connect_tcp
@@ -11,26 +11,18 @@ from triolet.net.network import connect_tcp
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
 
 
-class Corked(trio.abc.Stream):
+class Corked(Wrapped):
     """Sends all that it was given so far when it is flushed."""
 
     def __init__(self, stream: trio.abc.Stream) -> None:
-        self.stream, self.held, self.is_corked = stream, b"", False
+        super().__init__(stream)
+        self.held, self.is_corked = b"", False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self.held += bytes(data)
         if not self.is_corked:
             held, self.held = self.held, b""
             await self.stream.send_all(held)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self.stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self.stream.receive_some(max_bytes)
-
-    async def aclose(self) -> None:
-        await self.stream.aclose()
 
 
 async def test_an_answer_that_nobody_asked_for() -> None:

@@ -9,13 +9,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from rows import insert
+from unprivileged import unprivileged_folder
 
 from triolet.errors import ExitCode, StartError, StoreError
 from triolet.store.copies import Restored, back_up, restore
@@ -183,17 +183,8 @@ def test_what_is_left_of_a_crash_is_read_with_the_rest(path: Path) -> None:
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
     """A database in a folder of a user whom permissions bind: root is not."""
-    folder, root = Path(tempfile.mkdtemp()), os.geteuid() == 0
-    if root:
-        os.chown(folder, 65534, 65534)
-        os.seteuid(65534)
-    try:
+    with unprivileged_folder() as folder:
         yield make(folder / "triolet.db")
-    finally:
-        if root:
-            os.seteuid(0)
-        folder.chmod(0o700)
-        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ import os
 import shutil
 import sqlite3
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import structlog
 import trio
+from unprivileged import unprivileged_folder
 
 from triolet.core.conversation import ConversationKey, Message
 from triolet.core.ports import RawUpdate, Store
@@ -24,7 +24,6 @@ from triolet.store.schema import MIGRATIONS
 
 KEY = ConversationKey(1)
 Log = list[structlog.typing.EventDict]
-NOBODY = 65534
 
 
 def refusal(path: Path) -> str:
@@ -238,23 +237,6 @@ def test_a_torn_log_is_none(tmp_path: Path) -> None:
         assert connection.execute("SELECT value FROM preference").fetchall() == [("whole",)]
 
 
-@contextmanager
-def unprivileged() -> Iterator[Path]:
-    """A folder of our own, as a user whom permissions bind: root is not."""
-    folder = Path(tempfile.mkdtemp())
-    root = os.geteuid() == 0
-    try:
-        if root:
-            os.chown(folder, NOBODY, NOBODY)
-            os.seteuid(NOBODY)
-        yield folder
-    finally:
-        if root:
-            os.seteuid(0)
-        folder.chmod(0o700)
-        shutil.rmtree(folder)
-
-
 def read_only_file(path: Path) -> None:
     open_database(str(path)).close()
     path.chmod(0o400)
@@ -284,7 +266,7 @@ def unreadable_file(path: Path) -> None:
     ],
 )
 def test_what_may_not_be_written_is_refused(prepare: Callable[[Path], None], text: str) -> None:
-    with unprivileged() as folder:
+    with unprivileged_folder() as folder:
         prepare(folder / "triolet.db")
         assert refusal(folder / "triolet.db") == f"{text}; let the bot's user write it and its folder"
 
